@@ -121,9 +121,9 @@ class Demo:
         vectors = DemoVectors.of(shop.items, settings)
         if self.options.language == "zh" and not knows_chinese(settings):
             text = self._words(
-                "The model %s does not know Chinese: searches find their words among unrelated items, and nothing by "
-                "meaning or in English. What shoppers do works. The bundle shop-multilingual-l3 in "
-                "INTENTSTREAM_MODEL_DIR knows both languages."
+                "The model %s does not know Chinese: a search finds items with its words, among unrelated ones, and "
+                "finds nothing by meaning or in English. Lists that are based on behaviour work. The bundle "
+                "shop-multilingual-l3 in INTENTSTREAM_MODEL_DIR knows both languages."
             )
             self._say(text % vectors.model)
         missing = vectors.missing()

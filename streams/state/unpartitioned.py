@@ -40,6 +40,9 @@ class UnpartitionedInterface(SerializedStore):  # type: ignore[misc]  # Faust is
     def _contains(self, key: bytes) -> bool:
         return self._get(key) is not None
 
+    # `SerializedStore` declares the next four as abstract. Faust calls them only for commands and for writes that this
+    # project does not use, so a call is a fault of the program and ends with the reason.
+
     async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
         """Refuse: the changelog is the backup."""
         raise NotImplementedError("the changelog is the backup")

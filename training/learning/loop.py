@@ -41,7 +41,7 @@ FILE_LISTS, FILE_MS = 500, HOUR_MS
 
 
 class Stopped(Exception):  # noqa: N818 - describes the outcome
-    """The loop was stopped between two steps. What is on disk is complete."""
+    """The loop was stopped between two steps. The files on disk are complete."""
 
 
 @dataclass(slots=True, kw_only=True)
