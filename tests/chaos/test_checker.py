@@ -27,7 +27,7 @@ from tests.chaos.evidence import Evidence, Exit
 from tests.chaos.records import Record
 from tests.chaos.waits import measure
 from tests.chaos.whole import TOPICS, evidence, letter
-from tests.streams.profiles.test_codec import VERSION_6, VERSION_7
+from tests.streams.profiles.versions import VERSION_6, VERSION_7
 
 VALID_EVENT: dict[str, Any] = {
     "type": "view",

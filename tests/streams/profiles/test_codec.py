@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from dataclasses import replace
 from functools import partial
 
@@ -15,15 +13,26 @@ from hypothesis import strategies as st
 
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
-from streams.errors import ConfigurationError, ProfileCodecError
+from streams.errors import ConfigurationError
 from streams.profiles import codec
-from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
-from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, RECORD_5, ROBOT, VERSION, fixed_size
+from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, ROBOT, VERSION, fixed_size
 from streams.profiles.layout import VERSION_6 as VERSION_6_NUMBER
-from streams.profiles.profile import Activity, PastEvent, PastQuery, Position, PriceMoments, Source
+from streams.profiles.profile import Activity, PastQuery, Position, PriceMoments
 from streams.settings import load_settings
 from tests.streams.profiles import reference
+from tests.streams.profiles.versions import (
+    EARLIER_ITEMS,
+    EVENTS,
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    VERSION_4,
+    VERSION_5,
+    VERSION_6,
+    VERSION_7,
+    empty,
+)
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,
@@ -45,54 +54,6 @@ from tests.streams.shoppers import (
 )
 
 decode = partial(codec.decode, space=SPACE)
-empty = partial(profiles.empty, space=SPACE)
-
-HEAD = (
-    "cf0000019c1c38a400c408003c00b800340000c4080040006400c20030c42a00a4381c9c01000040f89e395b66422f070000000318a0381c9c"
-)
-TAIL = (
-    "0100008472c2e34d854f7500000000009192cf0000019c1c38a400a972656420626f6f7473c40c50d5dd37c961108c0000204081a6636c69636b"
-    "739229cf0000019c1c38a47b"
-)
-VERSION_1 = bytes.fromhex("9801" + HEAD + TAIL)
-VERSION_2 = bytes.fromhex("9902" + HEAD + TAIL + "c40cdbbeaf7e34fa7ca50000c03f")
-
-VERSION_3 = bytes.fromhex(
-    "9a03cf0000019c1c38a400c40c0000803fff7f00c000200000c40c000080444000ff7fa0ff0400c42a00a4381c9c01000040f89e395b66422f07"
-    "0000000318a0381c9c0100008472c2e34d854f7500000000009192cf0000019c1c38a400a972656420626f6f7473c40c50d5dd37c96110"
-    "8c0000204081cf47e6d0f54373db359229cf0000019c1c38a47bc40cdbbeaf7e34fa7ca50000c03f00"
-)
-
-
-VERSION_4 = bytes.fromhex(
-    "9d04"
-    + VERSION_3.hex()[4:]
-    + "c410dbbeaf7e34fa7ca5800e8069003e003c93cb400a000000000000cb3ff0000000000000cb4000000000"
-    "000000cf0000019c1c38a018"
-)
-"""Version 4: version 3 with a habit, prices and the start of the session."""
-
-VERSION_5 = zlib.decompress(
-    base64.b85decode(
-        b"c-muSVgvyOh9wp<bAXh@0tk%?xEvt#2YaZ1gX!&J=dTx@xijDZnhf|s^%89MAOXDY8T`QE$2`mEG$;L*qC<~;Tm4IioCk2kPr%i?"
-        b"<|h*cddM~Q_P+IXCckQylB>TcHANvQKfk1yVQ2z&n%kh@fM5QAJ%0HHpnQW1GY(l622L>jzn<X$g90#}16d3Hv%urEfv+Kx!H&TO0OII0js"
-    )
-)
-"""Version 4 as version 5, compressed: it is mostly zeros."""
-EVENTS = (PastEvent(0xDEADBEEF, 41, 3), PastEvent(7, 2**32 - 1, 2**16 - 1))
-VERSION_6 = b"".join(
-    (
-        b"\x06" + VERSION_5[1:RECORD_5],
-        np.array([0xDEADBEEF, 7], "<u4").tobytes() + bytes(56) + np.array([41, 2**32 - 1], "<u4").tobytes() + bytes(56),
-        b"\x03\0\xff\xff" + bytes(28),
-        bytes(32),
-        VERSION_5[RECORD_5:],
-    )
-)
-"""Version 5 with two events, without the shopper's activity."""
-EARLIER_ITEMS = (0xC0FFEE, 2**32 - 1)
-VERSION_7 = b"\x07" + VERSION_6[1:7] + b"\x02" + VERSION_6[8:] + bytes.fromhex("eeffc000ffffffff")
-"""Version 6 with two earlier items of the session."""
 
 
 def assert_close(actual: Vector, expected: Vector) -> None:
@@ -247,138 +208,6 @@ def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
     assert (VERSION_5[0] | VERSION_6[0] | VERSION_7[0]) & 0x80 == 0
 
 
-def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
-    with pytest.raises(ProfileCodecError, match="got 103") as refusal:
-        Shoppers([None, b"garbage", VERSION_6, VERSION_6[:-1], VERSION_5, damaged("recent_length", 25)], 4, SPACE)
-    assert sorted(refusal.value.reasons) == [1, 3, 5]
-    assert len(set(refusal.value.reasons.values())) == 3
-
-
 def test_positions_of_the_longest_silent_topics_are_dropped() -> None:
     positions = {number: Position(7, NOW_MS - number) for number in range(9)}
     assert set(decode(encode(replace(empty(4), positions=positions)), 4).positions) == {0, 1, 2, 3}
-
-
-def with_field(position: int, value: object) -> bytes:
-    """Return a valid profile of version 4 and 4 dimensions with one field replaced."""
-    wire = msgspec.msgpack.decode(VERSION_4)
-    wire[position] = value
-    return msgspec.msgpack.encode(wire)
-
-
-def damaged(name: str, value: object, place: int | None = None) -> bytes:
-    """Return a valid profile of version 6 and 4 dimensions with one field, or one element of it, replaced."""
-    record = np.frombuffer(VERSION_6, dtype=PROFILE, count=1).copy()
-    if place is None:
-        record[name] = value
-    else:
-        record[name][0, place] = value
-    return record.tobytes() + VERSION_6[PROFILE.itemsize :]
-
-
-def damaged_habit(name: str, value: int) -> bytes:
-    habit = np.frombuffer(VERSION_6[-HABIT.itemsize :], dtype=HABIT).copy()
-    habit[name] = value
-    return VERSION_6[: -HABIT.itemsize] + habit.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"", "got 0 other bytes"),
-        (b"{}", f"required version 1 to {VERSION}, got 123"),
-        (b"\x08" + VERSION_6[1:], f"required version 1 to {VERSION}, got 8"),
-        (VERSION_7[:-1], "required a profile"),
-        (VERSION_7[:-4], "required a profile"),
-        (VERSION_7 + b"\x00", "required a profile"),
-        (b"\x06" + VERSION_7[1:], "required a profile"),
-        (damaged("earlier_length", 1), "required a profile"),
-        (damaged("earlier_length", 1) + bytes(4), "required a profile"),
-        (b"\x07" + damaged("earlier_length", 97)[1:] + bytes(4 * 97), "required a profile"),
-        (b"\x00" + VERSION_6[1:], "got 0"),
-        (b"\x05", "got 1 other bytes"),
-        (b"\x06", "got 1 other bytes"),
-        (VERSION_6[:-1], "required a profile"),
-        (VERSION_6 + b"\x00", "required a profile"),
-        (VERSION_5[:-1], "required a profile"),
-        (VERSION_5[:1000], "required a profile"),
-        (VERSION_5 + b"\x00", "required a profile"),
-        (damaged("recent_taught", 5, 23), "required actions"),
-        (encode(empty(5)), "vectors of 4 dimensions"),
-        (damaged("dim", 3), "vectors of 4 dimensions"),
-        (damaged("habits_length", 2), "required a profile"),
-        (damaged("habits_length", 81), "required a profile"),
-        (damaged("recent_length", 25), "required at most"),
-        (damaged("queries_length", 4), "required at most"),
-        (damaged("categories_length", 9), "required at most"),
-        (damaged("brands_length", 9), "required at most"),
-        (damaged("topics_length", 5), "required at most"),
-        (damaged("query_lengths", 65, 2), "required at most"),
-        (damaged("recent_actions", 4, 0), "actions 0 to 3"),
-        (damaged("largest", np.nan, 0), "finite"),
-        (damaged("largest", np.inf, 1), "finite"),
-        (damaged("largest", -1.0, 1), "finite"),
-        (damaged("largest", 2.0**127, 1), "finite"),
-        (damaged("price_moments", np.nan, 0), "finite"),
-        (damaged("category_weights", np.nan, 7), "finite"),
-        (damaged("brand_weights", -1.0, 0), "finite"),
-        (damaged("updated_ms", -(2**63)), "times within"),
-        (damaged("session_started_ms", 2**63 - 1), "times within"),
-        (damaged("recent_at_ms", 2**63 - 1, 23), "times within"),
-        (damaged("query_at_ms", -(2**63), 0), "times within"),
-        (damaged_habit("weight", 0x7E00), "finite"),
-        (damaged_habit("interval_days", 0x7C00), "finite"),
-        (with_field(0, 5), "got 5"),
-        (with_field(0, 0), "got 0"),
-        (with_field(1, 2**63), "64 bits"),
-        (with_field(2, bytes(11)), "vectors of 4 dimensions"),
-        (with_field(2, np.float32(np.nan).tobytes() + bytes(8)), "finite"),
-        (with_field(2, np.float32(np.inf).tobytes() + bytes(8)), "finite"),
-        (with_field(2, np.float32(-1).tobytes() + bytes(8)), "finite"),
-        (with_field(4, bytes(profiles.RECENT.itemsize + 1)), "required a profile"),
-        (with_field(4, np.array([(0, 1, 0, 4)], profiles.RECENT).tobytes()), "actions 0 to 3"),
-        (with_field(4, bytes(25 * profiles.RECENT.itemsize)), "required at most"),
-        (with_field(5, [[NOW_MS, "a"]] * 4), "required at most"),
-        (with_field(6, bytes(profiles.AFFINITY.itemsize - 1)), "required a profile"),
-        (with_field(6, bytes(9 * profiles.AFFINITY.itemsize)), "required at most"),
-        (with_field(7, {"clicks": [1]}), "required a profile"),
-        (with_field(8, b"x"), "required a profile"),
-        (with_field(10, bytes(HABIT.itemsize + 1)), "required a profile"),
-        (with_field(10, bytes(81 * HABIT.itemsize)), "required at most"),
-        (with_field(11, ["x"]), "required a profile"),
-        (with_field(12, "now"), "required a profile"),
-        (VERSION_1.replace(bytes.fromhex("003c"), bytes.fromhex("007c"), 1), "finite"),
-        (VERSION_4[:-1], "required a profile"),
-        (b"\xdc\x10\x00" + b"\x91" * 100_000, "required a profile"),
-        (b"\x9a" + VERSION_4[1:] + b"\x91" * 100_000, "required a profile"),
-    ],
-)  # fmt: skip
-def test_an_invalid_profile_is_refused_with_the_requirement(data: bytes, words: str) -> None:
-    with pytest.raises(ProfileCodecError, match=words):
-        load(data, 4, SPACE)
-
-
-def load_or_none(data: bytes) -> bytes | None:
-    """Load a profile. Return None if it is refused."""
-    try:
-        return load(data, 4, SPACE)
-    except ProfileCodecError:
-        return None
-
-
-@given(st.binary(max_size=300))
-def test_random_bytes_are_refused_or_read(data: bytes) -> None:
-    assert load_or_none(data) is None or data
-
-
-@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7]), st.data())
-def test_a_damaged_profile_is_refused_or_can_be_folded(data: bytes, draw: st.DataObject) -> None:
-    damage = bytearray(data)
-    for _ in range(draw.draw(st.integers(1, 3))):
-        damage[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
-    end = draw.draw(st.sampled_from([len(data), draw.draw(st.integers(0, len(data)))]))
-    loaded = load_or_none(bytes(damage[:end]))
-    if loaded is not None:
-        later = Source("clicks", 0, 1000, NOW_MS + 1000)
-        assert load_or_none(loaded) == loaded
-        assert load_or_none(fold(loaded, act("purchase", "a", NOW_MS + 1000), later, dim=4)) is not None

@@ -11,7 +11,7 @@ from inference.types import Item, SessionItems, stable_key
 from streams.profiles import codec
 from streams.profiles.description import Names, describe, describe_sessions
 from streams.profiles.profile import empty
-from tests.streams.profiles.test_codec import VERSION_1, VERSION_4, VERSION_5
+from tests.streams.profiles.versions import VERSION_1, VERSION_4, VERSION_5
 from tests.streams.shoppers import NOW_MS, act, at, fold_batch, search
 
 SHOE = Item(item_id="shoe", title="Trail shoe", category=("Sport", "Shoes"), brand="Fjell", price=80.0)

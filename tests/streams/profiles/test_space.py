@@ -7,7 +7,7 @@ import pytest
 
 from inference.types import Vector, stable_key
 from streams.profiles.codec import Shoppers, decode, load
-from tests.streams.profiles.test_codec import VERSION_3, VERSION_5, VERSION_6, VERSION_7
+from tests.streams.profiles.versions import VERSION_3, VERSION_5, VERSION_6, VERSION_7
 from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, fold, fold_all, fold_batch, unit_vector
 
 BOOTS = stable_key("boots")
