@@ -29,6 +29,7 @@ from inference.types import Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
 NOBODY_REPEATS = 0.01
+"""Repeat rate below which lists leave out what the shopper bought."""
 
 Observer = Callable[[str, float], None]
 """Callback with the name of a stage and the seconds that it took for a batch."""
@@ -39,7 +40,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
 
 
 def nobody_repeats(repeat_rate: float | None) -> bool:
-    """Return whether nobody buys an item twice, as far as is known. Lists then leave out what the shopper bought."""
+    """Return whether nobody buys an item twice, as far as is known."""
     return repeat_rate is not None and repeat_rate < NOBODY_REPEATS
 
 
@@ -205,13 +206,9 @@ class Recommender:
         return RankedRows(chosen.starts, shortlists.candidates.rows[chosen.positions], chosen.scores)
 
     def rank_rows_with(self, shortlists: Shortlists, fairness: Sequence[float]) -> list[RankedRows]:
-        """Return the lists of `rank_rows` for each of these values of fairness, scored once, to measure what it costs.
-
-        Raises:
-            ScoringError: the model failed.
-        """
+        """Return the lists of `rank_rows` for each of these values of fairness, scored once. Raises ScoringError."""
         rows, columns = shortlists.candidates.rows, self.catalogue.columns
-        _, weighted = self._score(shortlists)[1:]
+        *_, weighted = self._score(shortlists)
         found = []
         for each in fairness:
             rules = self._rules(shortlists)._replace(fairness=each)

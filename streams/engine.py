@@ -18,10 +18,10 @@ from inference.types import stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.contracts.serde import recommendation_id
-from streams.folded import OUTCOMES, Folded, Part
+from streams.folded import FOLD_OUTCOMES, Folded, Part
 from streams.items.live import LiveCatalogue
 from streams.learned import learned, purchases, trends, unlearned
-from streams.lessons import Lessons, lessons
+from streams.outcomes import ENCODING_FAILED
 from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
@@ -31,12 +31,12 @@ from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
+    from streams.lessons import Lessons
 
 INTENT_LABELS = 3
 """Most categories, and most brands, in the intent of a message."""
 FADED = 0.05
 """Smallest weight of a search that counts as an intent, and smallest length of a short-term intent."""
-DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -94,7 +94,7 @@ class Engine:
             events=events,
             profiles=shoppers.stored(),
             queries=queries,
-            outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
+            outcomes=[FOLD_OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
             first_places=answers.answers[["first_partition", "first_offset"]].tolist(),
             intents=self._intents(answers),
             transitions=transitions,
@@ -113,6 +113,8 @@ class Engine:
 
         Raises ProfileCodecError, as `fold` does.
         """
+        from streams.lessons import Lessons, lessons  # a worker needs neither this module nor its kernel
+
         shoppers, packed, answers = self._folded(events, stored)
         taught = lessons(events, packed, answers, self._catalogue, self._shopper_key, self._rules.trends_events_per_day)
         return Lessons(shoppers.stored(), answers.query_batch(packed.texts), *taught)

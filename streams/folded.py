@@ -13,10 +13,11 @@ from streams.contracts.internal import ItemTransition
 from streams.contracts.messages import Intent
 from streams.items.repeat_rate import PurchaseCounts
 from streams.items.trend_counts import TrendIncrements
+from streams.outcomes import DUPLICATE, LATE, OK, REPLAYED
 from streams.profiles.events import Event
 
-OUTCOMES = ("ok", "late", "replayed", "duplicate")
-"""Names of the outcomes of `streams.profiles.batch`."""
+FOLD_OUTCOMES = (OK, LATE, REPLAYED, DUPLICATE)
+"""The outcomes of `streams.profiles.batch` by number."""
 
 
 class Part(NamedTuple):
@@ -43,7 +44,7 @@ class Folded:
         events: the events.
         profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
         queries: one query for each event, in order, with the shopper's state after that event.
-        outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
+        outcomes: one of FOLD_OUTCOMES for each event. A late event is older than the shopper's newest action.
         first_places: partition and offset to which each event was produced, for a duplicate those of the event which it
             repeats.
         intents: likely intents of the shopper, one tuple for each event.

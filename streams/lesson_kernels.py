@@ -11,11 +11,11 @@ from numba import float64, int64, types, uint64
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.cooccurrence_fold import TRANSITION
+from inference.types import Keys
 from streams.behaviour.transitions import TIED
 from streams.profiles.batch import ANSWER, EVENT
 
 Integers = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
 
 
 class Actions(NamedTuple):

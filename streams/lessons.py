@@ -100,12 +100,13 @@ def _transitions(
     partitions = [
         partition_key(events[place].source.stream, events[place].source.partition) for place in places.tolist()
     ]
-    most, all_tied = number + int(tied.sum()), int(tied.sum())
+    all_tied = int(tied.sum())
+    most, most_before = number + all_tied, int(before.sum()) + 2 * all_tied
     output = Output(
         np.empty(most, dtype=np.uint64),
         np.zeros(most, dtype=TRANSITION),
-        np.empty(int(before.sum()) + 2 * all_tied, dtype=np.uint64),
-        np.empty(int(before.sum()) + 2 * all_tied),
+        np.empty(most_before, dtype=np.uint64),
+        np.empty(most_before),
     )
     actions = Actions(
         places, np.array(partitions, dtype=np.uint64), (shoppers[places] & np.uint64(SHOPPER_MARK)).astype(np.int64),

@@ -43,7 +43,8 @@ def configure(level: str, log_format: str) -> None:
     logging.getLogger().setLevel(level)
     logging.getLogger().addHandler(handler)
     for name in CLIENTS:
-        # Not `level` above WARNING: only a warning of aiokafka has the reason why no broker accepts a connection.
+        # Also if `level` is above WARNING: errors about a refused connection take their reason from aiokafka's last
+        # warning (`kafka/clients.py`).
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

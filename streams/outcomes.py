@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from inference.pipeline import SCORING_FAILED
 from streams.budget import RATE_LIMITED
-from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 
 OUTCOMES = OK, INVALID, REPLAYED, LATE, DUPLICATE, FORGOTTEN = (
     "ok", "invalid", "replayed", "late", "duplicate", "forgotten"
@@ -16,6 +15,7 @@ FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
 """Outcomes of a message in a partition that is not its key's. It is kept if it was forwarded before, or cannot be."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
+DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
 NO_PROFILE = "no_profile"
 """Fallback of a list on request whose shopper's profile could not be read."""

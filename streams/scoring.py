@@ -21,11 +21,11 @@ from inference.queries import QueryBatch, is_earlier
 from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
 from inference.types import Because, Item, Query, Vector
-from streams.engine import DEADLINE_EXCEEDED
 from streams.exposure import Exposed, Exposure
 from streams.histogram import Observations, Timed
 from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.items.trending import Popularity
+from streams.outcomes import DEADLINE_EXCEEDED
 
 QUERY_CACHE_SIZE = 4096
 UPDATE_BATCH = 32

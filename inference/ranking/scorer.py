@@ -194,7 +194,7 @@ def read_weights(model: bytes) -> Weights | None:
 
 
 def _without_subnormals(weights: Vector) -> Vector:
-    """Return the weights with 0 for subnormal ones, which no score shows and which slow processors down.
+    """Return the weights with 0 in place of subnormal numbers: they change no score, and arithmetic with them is slow.
 
     The penalty of the fit shrinks the weights of a feature that never varies to such numbers.
     """

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from gettext import NullTranslations, translation
+from gettext import NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
+
+from inference.translations import translations
 
 if TYPE_CHECKING:
     from inference.types import Because
@@ -45,7 +47,7 @@ def sentences(language: Language) -> Callable[[Because], str]:
     >>> sentences("de")(Because("habit", interval_days=20.3))
     'Sie kaufen diesen Artikel etwa alle 3 Wochen'
     """
-    texts = NullTranslations() if language == "en" else translation(DOMAIN, CATALOGUES, [language])
+    texts = translations(DOMAIN, CATALOGUES, language)
     # An event has 20 sentences, so a template is split once at its only name: "often bought with %(label)s".
     split = {key: (*_NAME.split(text), "")[:2] for key, text in _templates(texts.gettext).items()}
     neutral = texts.gettext("may suit you")

@@ -53,8 +53,9 @@ class ItemTransitions:
         """Store records, each in place of the item's older one. A record without weight deletes the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
         self._learned += len(records)
-        # A pass over all records costs little once for as many new ones. Without a pair so far, nothing is claimed.
-        if self._claimed_above is not None and (self._learned >= len(self) or not self._claims.expected):
+        # A pass over all records costs little once for as many new ones. Nothing is claimed before the first pair.
+        is_first = not self._claims.expected and any(record.before for record in records)
+        if self._claimed_above is not None and (is_first or self._learned >= len(self)):
             self._learned, self._claims = 0, self._cooccurrence.claims(self._claimed_above)
 
     def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:

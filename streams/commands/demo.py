@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from streams.demo.words import LANGUAGES
+
 EPILOG = """\b
 Examples:
   intentstream demo
@@ -19,7 +21,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.option(
     "--language",
-    type=click.Choice(["en", "zh"]),
+    type=click.Choice(LANGUAGES),
     default="en",
     show_default=True,
     help="The shop, and the language of its texts and reasons: a grocer's, or a Chinese general shop.",

@@ -90,9 +90,7 @@ _templates = Environment(
     extensions=["jinja2.ext.i18n"],
 )
 _templates.policies["ext.i18n.trimmed"] = True
-_templates.globals.update(
-    link=link, values=_values, language=current_language, _=gettext, gettext=gettext, ngettext=ngettext
-)
+_templates.globals.update(link=link, values=_values, language=current_language, gettext=gettext, ngettext=ngettext)
 _templates.filters.update(
     ms=_milliseconds, percent=_percent, in_words=_in_words, after_last=_after_last, lower_first=_lower_first
 )

@@ -7,13 +7,12 @@ The texts are gettext messages, as the reasons are: English is in the code and t
 from __future__ import annotations
 
 from contextvars import ContextVar
-from functools import cache
-from gettext import NullTranslations, translation
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.ranking.sentences import Language
+from inference.translations import translations
 
 DOMAIN, LOCALE = "console", Path(__file__).with_name("locale")
 
@@ -47,7 +46,7 @@ def gettext(text: str) -> str:
     >>> gettext("Cart")
     'Cart'
     """
-    return _texts(_language.get()).gettext(text)
+    return translations(DOMAIN, LOCALE, _language.get()).gettext(text)
 
 
 def ngettext(one: str, many: str, number: int) -> str:
@@ -56,9 +55,4 @@ def ngettext(one: str, many: str, number: int) -> str:
     >>> ngettext("item matches", "items match", 2)
     'items match'
     """
-    return _texts(_language.get()).ngettext(one, many, number)
-
-
-@cache
-def _texts(language: Language) -> NullTranslations:
-    return NullTranslations() if language == "en" else translation(DOMAIN, LOCALE, [language])
+    return translations(DOMAIN, LOCALE, _language.get()).ngettext(one, many, number)

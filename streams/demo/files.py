@@ -27,7 +27,7 @@ from streams.demo.words import LANGUAGES, Language
 @click.option(
     "--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first; en only."
 )
-@click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="Events, from 1 January on.")
+@click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="Events, from the first on.")
 def main(folder: Path, language: Language, items: int, households: int, events: int) -> None:
     """Write FOLDER/items.jsonl and FOLDER/events.jsonl."""
     if language == "zh":

@@ -108,7 +108,7 @@ class Demo:
 
     def _compile(self, settings: Settings) -> None:
         """Compile the kernels before the worker starts: it would have to be ready in a limited time."""
-        with self._bar(self._words("Compiling the numeric kernels (only after an upgrade)")) as bar:
+        with self._bar(self._words("Compiling the numeric kernels (cached for the next run)")) as bar:
             task = bar.add_task("", visible=False)
             done = prepare(
                 settings.state.data_dir,
@@ -131,8 +131,8 @@ class Demo:
         with self._bar(text, is_shown=missing > 0) as bar:
             task = bar.add_task("", total=missing)
             records = vectors.records(settings, lambda texts: bar.advance(task, texts))
-        encoded = self._words("%(number)d encoded, kept in %(folder)s")
-        encoded %= {"number": missing, "folder": vectors.cache.path.parent}
+        encoded = self._words("%(number)s encoded, kept in %(folder)s")
+        encoded %= {"number": f"{missing:,}", "folder": vectors.cache.path.parent}
         how = encoded if missing else self._words("all from the cache")
         self._say(self._words("Item vectors of %(model)s: %(how)s") % {"model": vectors.model, "how": how})
         return records
@@ -163,7 +163,7 @@ class Demo:
             )
             await replay.publish(records)
             self._say(translated("Worker is ready, catalogue published"))
-            searches = shop.searches if knows_chinese(settings) else ()
+            searches = shop.searches if shop.searches and knows_chinese(settings) else ()
             self._show_console(url, shopper_url(settings, stats.shopper), searches)
             await replay.run(shop.events, self.options.rate, first)
 

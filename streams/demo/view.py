@@ -98,8 +98,9 @@ class Screen:
         title = Text.assemble(words("After: "), *action_text(answer.action, " ", words))
         late = answer.message.fallback
         body = Ranked(answer.message.items[: lines // 2], self.stats.titles, probable=late is None, words=words)
-        unranked = words("not ranked by the model: %s") % (late or "").replace("_", " ")
-        subtitle = None if late is None else Text(unranked, style="bold red")
+        subtitle = None
+        if late is not None:
+            subtitle = Text(words("not ranked by the model: %s") % words(late.replace("_", " ")), style="bold red")
         return Panel(body, title=title, title_align="left", subtitle=subtitle, border_style="green")
 
 

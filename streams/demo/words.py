@@ -7,9 +7,10 @@ record 0013 says why gettext.
 from __future__ import annotations
 
 from collections.abc import Callable
-from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, get_args
+
+from inference.translations import translations
 
 Language = Literal["en", "zh"]
 """A language that the demo has a shop in: English or Chinese in simplified characters."""
@@ -26,8 +27,7 @@ def words(language: Language) -> Words:
     >>> words("en")("bought"), words("zh")("bought")
     ('bought', '购买')
     """
-    texts = NullTranslations() if language == "en" else translation(DOMAIN, LOCALE, [language])
-    return texts.gettext
+    return translations(DOMAIN, LOCALE, language).gettext
 
 
 ENGLISH = words("en")

@@ -18,10 +18,9 @@ from inference.ranking.sentences import Language
 from inference.retrieval.filters import Filters
 from inference.retrieval.vectors import dequantise, inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, PriceHabit, Query, Remembered, stable_key
-from streams.engine import ENCODING_FAILED
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue, int8
-from streams.outcomes import NO_PROFILE
+from streams.outcomes import ENCODING_FAILED, NO_PROFILE
 from streams.serving.servable import Servable
 
 

@@ -28,11 +28,22 @@ _HABITS_LENGTH = PROFILE.fields["habits_length"][1]  # type: ignore[index]
 _EARLIER_LENGTH = PROFILE.fields["earlier_length"][1]  # type: ignore[index]
 _SPACE_AT = PROFILE.fields["space"][1]  # type: ignore[index]
 _DIM_AT = PROFILE.fields["dim"][1]  # type: ignore[index]
-_RECORD_BYTES, _HABITS_BYTES, _EARLIER_BYTES = PROFILE.itemsize, HABITS * HABIT.itemsize, EARLIER * 4
+_RECORD_BYTES, _HABITS_ROW_BYTES, _EARLIER_ROW_BYTES = PROFILE.itemsize, HABITS * HABIT.itemsize, EARLIER * 4
 _SPACE, _DIM = Struct("<Q"), Struct("<H")
 _FIRST_BYTE_OF_ARRAYS = 0x80
 NO_SPACE = 1
 """Key of no vector space: stable keys are hashes, and 0 is that of profiles before vector spaces had names."""
+
+
+def _is_whole(data: bytes, dim: int) -> bool:
+    """Return whether bytes of a record or more are a whole version 6 or 7 with vectors of `dim` dimensions."""
+    habits, earlier = data[_HABITS_LENGTH], data[_EARLIER_LENGTH]
+    return (
+        data[0] == (VERSION if earlier else VERSION_6)
+        and len(data) == fixed_size(dim) + habits * HABIT.itemsize + 4 * earlier
+        and habits <= HABITS
+        and earlier <= EARLIER
+    )
 
 
 class Shoppers:
@@ -76,10 +87,10 @@ class Shoppers:
             start = place * share_bytes
             shares[start : start + share_bytes] = data[_RECORD_BYTES:fixed]
             if len(data) > fixed:
-                start, end = place * _HABITS_BYTES, fixed + data[_HABITS_LENGTH] * HABIT.itemsize
+                start, end = place * _HABITS_ROW_BYTES, fixed + data[_HABITS_LENGTH] * HABIT.itemsize
                 habits[start : start + end - fixed] = data[fixed:end]
                 if len(data) > end:
-                    start = place * _EARLIER_BYTES
+                    start = place * _EARLIER_ROW_BYTES
                     earlier[start : start + len(data) - end] = data[end:]
         found = np.empty(len(stored), dtype=np.uint8)
         if kernels.check(self.arrays, found):
@@ -116,7 +127,7 @@ class Shoppers:
                 (
                     records[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES],
                     shares[place * share_bytes : (place + 1) * share_bytes],
-                    habits[place * _HABITS_BYTES : place * _HABITS_BYTES + number * HABIT.itemsize],
+                    habits[place * _HABITS_ROW_BYTES : place * _HABITS_ROW_BYTES + number * HABIT.itemsize],
                 )
             )
             for place, number in enumerate(self.arrays.records["habits_length"].tolist())
@@ -127,20 +138,15 @@ class Shoppers:
 
     def _is_as_needed(self, data: bytes) -> bool:
         """Return whether bytes are a whole version 6 or 7 in the model's space, as nearly all are."""
-        if len(data) < self._fixed:
-            return False
-        habits, earlier = data[_HABITS_LENGTH], data[_EARLIER_LENGTH]
         return (
-            data[0] == (VERSION if earlier else VERSION_6)
-            and len(data) == self._fixed + habits * HABIT.itemsize + 4 * earlier
-            and habits <= HABITS
-            and earlier <= EARLIER
+            len(data) >= self._fixed
+            and _is_whole(data, self._dim)
             and _SPACE.unpack_from(data, _SPACE_AT)[0] == self._space
             and _DIM.unpack_from(data, _DIM_AT)[0] == self._dim
         )
 
     def _adapted(self, data: bytes, place: int) -> bytes:
-        """Convert bytes of another version, space or dimension to version 7 for the model. Raises ProfileCodecError."""
+        """Convert bytes of another version or space to version 6 or 7 for the model. Raises ProfileCodecError."""
         if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
             profile = decode_older(data, self._dim, self._space)
             if profile.space != self._space:
@@ -154,13 +160,11 @@ class Shoppers:
             data = bytes([VERSION_6]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
             if self._is_as_needed(data):
                 return data
-        dim, habits, earlier = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH], data[_EARLIER_LENGTH]
+        (dim,) = _DIM.unpack_from(data, _DIM_AT)
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:
             raise ProfileCodecError(f"stored profile: required vectors of {self._dim} dimensions, got {dim}")
-        size = fixed_size(dim) + habits * HABIT.itemsize + 4 * earlier
-        is_known = data[0] == (VERSION if earlier else VERSION_6)
-        if habits > HABITS or earlier > EARLIER or len(data) != size or not is_known:
+        if not _is_whole(data, dim):
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         # Only the space differs here. The stored vectors mean nothing in the model's space, so they become zero.
         record = np.frombuffer(data, dtype=PROFILE, count=1).copy()

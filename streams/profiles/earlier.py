@@ -15,7 +15,7 @@ import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import PURCHASE
-from streams.profiles.layout import EARLIER, HABIT, MOST_BYTES, PROFILE
+from streams.profiles.layout import EARLIER, HABIT, MOST_VARIABLE_BYTES
 
 Record = Any
 """Record of a structured array. Writing to its fields writes to the array."""
@@ -24,7 +24,7 @@ int64_of: Any = np.int64
 """Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
 
 LOW_32_BITS = np.uint64(2**32 - 1)
-_RECORD_BYTES, _HABIT_BYTES, _EARLIER_BYTES = PROFILE.itemsize, HABIT.itemsize, 4
+_HABIT_BYTES, _FINGERPRINT_BYTES = HABIT.itemsize, 4
 
 
 @helper
@@ -33,27 +33,26 @@ def remember_earlier(
 ) -> None:
     """Insert an item that dropped out of the recent items, given its last action, as the newest one.
 
-    Each is kept once. Beyond EARLIER the oldest drops out.
+    A fingerprint that is stored already keeps its place. Beyond EARLIER the oldest drops out.
     """
     if at_ms < profile["session_started_ms"] or action == PURCHASE:
         return
-    mark, size = np.uint32(key & LOW_32_BITS) ^ np.uint32(session), int64_of(profile["earlier_length"])
+    fingerprint, size = np.uint32(key & LOW_32_BITS) ^ np.uint32(session), int64_of(profile["earlier_length"])
     for j in range(size):
-        if earlier[j] == mark:
+        if earlier[j] == fingerprint:
             return
     size = min(size + 1, EARLIER)
     for j in range(size - 1, 0, -1):
         earlier[j] = earlier[j - 1]
-    earlier[0] = mark
+    earlier[0] = fingerprint
     profile["earlier_length"] = size
 
 
 @helper
 def limit_earlier(profile: Record) -> None:
-    """Drop the oldest fingerprints for which a profile of MOST_BYTES has no room beside its habits."""
-    used = _RECORD_BYTES + 4 * int64_of(profile["dim"]) + _HABIT_BYTES * int64_of(profile["habits_length"])
-    most = max(MOST_BYTES - used, 0) // _EARLIER_BYTES
-    profile["earlier_length"] = min(int64_of(profile["earlier_length"]), most)
+    """Drop the oldest fingerprints for which the habits leave no bytes."""
+    free = MOST_VARIABLE_BYTES - _HABIT_BYTES * int64_of(profile["habits_length"])
+    profile["earlier_length"] = min(int64_of(profile["earlier_length"]), free // _FINGERPRINT_BYTES)
 
 
 @helper

@@ -33,8 +33,8 @@ QUERY_BYTES = REMEMBERED_BYTES
 dimensions, in any script."""
 EARLIER = 96
 """Most fingerprints of earlier items. An item is taken for one of them by mistake with probability EARLIER / 2³²."""
-MOST_BYTES = 4096
-"""Size beyond which a profile gets no further fingerprints."""
+MOST_VARIABLE_BYTES = 1288
+"""Bytes that habits and fingerprints share: a profile of 384 dimensions then has at most 4,096 bytes."""
 MOST_EVENTS = 2**16 - 1
 """Events of a day of a robot, and the greatest count of a minute."""
 PARTITION_BITS = 13

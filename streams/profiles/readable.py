@@ -1,4 +1,4 @@
-"""Single profiles: between `Profile`, which people and tests read, and the record of version 7."""
+"""Single profiles: between `Profile`, which people and tests read, and the record of versions 6 and 7."""
 
 from __future__ import annotations
 

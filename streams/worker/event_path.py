@@ -22,13 +22,12 @@ from streams.batch import Pass
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
-from streams.engine import DEADLINE_EXCEEDED
 from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
 from streams.folded import Folded
 from streams.items.trending import Trending
 from streams.kafka.partitioner import partition_of
 from streams.metrics import Metrics
-from streams.outcomes import FORGOTTEN
+from streams.outcomes import DEADLINE_EXCEEDED, FORGOTTEN
 from streams.profiles.events import Event
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings

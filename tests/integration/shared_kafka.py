@@ -6,7 +6,7 @@ import fcntl
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -21,25 +21,21 @@ def shared_kafka(folder: Path) -> Iterator[KafkaNode]:
     looked up, started or stopped. Raises StreamsError if Kafka cannot start.
     """
     place = folder / "kafka.json"
-    with (folder / "kafka.users").open("a") as users, (folder / "kafka.lock").open("a") as lock:
+    with (folder / "kafka.users").open("a") as users, (folder / "kafka.lock").open("a") as lock, ExitStack() as stack:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        broker = None if place.exists() else KafkaBroker().__enter__()
+        broker = None if place.exists() else stack.enter_context(KafkaBroker())
+        if broker is not None:
+            place.write_text(json.dumps(broker.node._asdict(), default=str))
+        node = json.loads(place.read_text())
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_UN)
         try:
-            if broker is not None:
-                place.write_text(json.dumps(broker.node._asdict(), default=str))
-            node = json.loads(place.read_text())
-            fcntl.flock(users, fcntl.LOCK_SH)
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            try:
-                yield KafkaNode(**node | {"ca_file": Path(node["ca_file"])})
-            finally:
-                fcntl.flock(users, fcntl.LOCK_UN)
-                if broker is not None:
-                    _wait_until_unused(users, lock)
-                    place.unlink()
+            yield KafkaNode(**node | {"ca_file": Path(node["ca_file"])})
         finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
             if broker is not None:
-                broker.__exit__(None, None, None)
+                _wait_until_unused(users, lock)
+                place.unlink()
 
 
 def _wait_until_unused(users: IO[str], lock: IO[str]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -119,3 +121,18 @@ def test_the_first_process_starts_the_shared_kafka_and_stops_it_after_the_others
                 assert first == other == Kafka.node
             assert calls[-1] == "start"
     assert calls == ["start", "stop"] * 2
+    entered, leave = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with shared_kafka.shared_kafka(tmp_path):
+            entered.set()
+            leave.wait()
+            calls.append("left")
+
+    with ThreadPoolExecutor(1) as pool:
+        with shared_kafka.shared_kafka(tmp_path):
+            used = pool.submit(use)
+            assert entered.wait(10)
+            threading.Timer(0.2, leave.set).start()
+        used.result()
+    assert calls[-3:] == ["start", "left", "stop"]

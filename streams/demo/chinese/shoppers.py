@@ -30,7 +30,8 @@ FIRST_EVENING = datetime(2025, 9, 1, 11, tzinfo=UTC)
 STAPLES, MOST_KINDS = 7, 4
 """Kinds that a shopper buys again, and the most kinds of goods in a visit."""
 MULTILINGUAL, TRADITIONAL = 1, 4
-"""The shoppers whose number modulo 6 is this write in all three ways, or in traditional and simplified characters."""
+"""Shoppers by their number modulo 6: MULTILINGUAL ones write in simplified and traditional characters and in English,
+TRADITIONAL ones in both kinds of characters."""
 
 
 def shopping(kinds: Mapping[str, Kind]) -> list[Interaction]:
@@ -70,17 +71,17 @@ class _Shopper:
         if day < int(self.next_visit):
             return []
         self.next_visit = day + self.pause * (0.75 + 0.5 * self._share("pause", day))
-        wanted, at_checkout = self._needed(day), list[tuple[Kind, Item]]()
+        wanted, at_checkout = self._needed(day), list[Item]()
         visit = _Visit(str(self.number), day)
-        for kind in wanted:  # which grows
+        for kind in wanted:  # companions are appended meanwhile
             item = self._favourite(kind, day)
             visit.look(kind, item, self._typed(kind, day))
             if self._share("buys", day, kind.name) < (0.9 if kind.days else 0.45):
                 visit.put_into_cart(item)
                 self.bought[kind.name] = day
-                at_checkout.append((kind, item))
+                at_checkout.append(item)
                 wanted += self._companion(kind, wanted, day)
-        visit.pay([item for _, item in at_checkout])
+        visit.pay(at_checkout)
         return visit.events
 
     def _needed(self, day: int) -> list[Kind]:

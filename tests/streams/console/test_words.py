@@ -6,10 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
-from babel.messages.mofile import read_mo
-from babel.messages.pofile import read_po
 
 from inference.ranking.features import FEATURES
 from inference.ranking.sentences import LANGUAGES
@@ -23,6 +20,7 @@ from streams.console.histories import Histories
 from streams.console.pages import HEADINGS
 from streams.console.shopper import WHAT_IF
 from streams.console.words import DOMAIN, LOCALE
+from tests.translations import compiled, forms, translated
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 CODE = Path(words.__file__).parent
@@ -31,21 +29,6 @@ TABLES: tuple[dict[str, str], ...] = (
 )  # fmt: skip
 LOOKED_UP = {text for table in TABLES for text in table.values()} | {*HEADINGS.values(), *Histories().hits_over_time()}
 """Texts that are values of tables."""
-Messages = dict[tuple[str, ...], tuple[str, ...]]
-"""Translations by message. Each is one text, or several if there is a plural."""
-
-
-def translation(language: str) -> Catalog:
-    with (LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as file:
-        return read_po(file)
-
-
-def forms(text: object) -> tuple[str, ...]:
-    return tuple(map(str, text)) if isinstance(text, list | tuple) else (str(text),)
-
-
-def messages_of(catalog: Catalog) -> Messages:
-    return {forms(message.id): forms(message.string) for message in catalog if message.id}
 
 
 def used() -> set[tuple[str, ...]]:
@@ -58,11 +41,11 @@ def used() -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_every_text_is_translated(language: str) -> None:
-    messages = messages_of(translation(language))
+    messages = translated(DOMAIN, LOCALE, language)
     assert messages.keys() == used() | {(text,) for text in LOOKED_UP}
-    for texts, translated in messages.items():
-        assert all(translated)
-        for each in translated:
+    for texts, found in messages.items():
+        assert all(found)
+        for each in found:
             assert placeholders(each) == placeholders(texts[0])
             assert re.findall(r"<[^>]*>", each) == re.findall(r"<[^>]*>", texts[0])
 
@@ -74,8 +57,7 @@ def placeholders(text: str) -> list[str]:
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_the_compiled_translation_is_that_of_the_text(language: str) -> None:
     """Otherwise run: pybabel compile -D console -d streams/console/locale."""
-    with (LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.mo").open("rb") as file:
-        assert messages_of(read_mo(file)) == messages_of(translation(language))
+    assert compiled(DOMAIN, LOCALE, language) == translated(DOMAIN, LOCALE, language)
 
 
 def test_there_is_a_translation_for_each_language_of_the_reasons() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.chinese import simplified
+from inference.chinese import is_chinese, simplified
 from inference.records import title_key
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Purchase, Search
@@ -34,10 +34,6 @@ def kinds() -> dict[str, Kind]:
 @pytest.fixture(scope="module")
 def events(kinds: Mapping[str, Kind]) -> list[Interaction]:
     return shopping(kinds)
-
-
-def is_chinese(text: str) -> bool:
-    return any("\u4e00" <= letter <= "\u9fff" for letter in text)
 
 
 def test_the_catalogue_is_chinese_unique_and_valid(kinds: Mapping[str, Kind]) -> None:

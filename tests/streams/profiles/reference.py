@@ -22,7 +22,6 @@ from streams.profiles.layout import (
     RECENT_ITEMS,
     RECENT_QUERIES,
     TOPICS,
-    fixed_size,
 )
 from streams.profiles.profile import (
     ACTIONS,
@@ -42,7 +41,7 @@ from streams.profiles.profile import (
     session_key,
 )
 
-MOST_BYTES = 4096
+MOST_VARIABLE_BYTES = 1288
 SHARE_OF_NEWEST = 1 / 3
 LONGEST_RHYTHM_DAYS = 1095.0
 EARLIEST_PURCHASE_MS = 788_918_400_000
@@ -149,7 +148,7 @@ def apply(
         prices=_prices(profile.prices, interaction, item, idle_ms, late_ms, rules),
         session_started_ms=started_ms,
         events=(past_event(interaction, source), *profile.events)[:RECENT_EVENTS],
-        earlier=_remember_earlier(earlier, dropped, started_ms)[: _room(len(profile.short_term), len(habits))],
+        earlier=_remember_earlier(earlier, dropped, started_ms)[: _room(len(habits))],
     )
 
 
@@ -173,9 +172,9 @@ def _remember_earlier(earlier: tuple[int, ...], dropped: Memory, started_ms: int
     return earlier
 
 
-def _room(dim: int, habits: int) -> int:
+def _room(habits: int) -> int:
     """Return the number of earlier items for which a profile has room beside its habits."""
-    return max(MOST_BYTES - fixed_size(dim) - 16 * habits, 0) // 4
+    return (MOST_VARIABLE_BYTES - 16 * habits) // 4
 
 
 def in_session(profile: Profile, session_id: str | None, at_ms: int, gap_ms: int) -> Memory:

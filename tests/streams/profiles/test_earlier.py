@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
 from streams.profiles import codec
-from streams.profiles.layout import EARLIER, HABITS, MOST_BYTES, RECENT_ITEMS, VERSION, VERSION_6, fixed_size
+from streams.profiles.layout import EARLIER, HABITS, RECENT_ITEMS, VERSION, VERSION_6, fixed_size
 from streams.profiles.profile import empty
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.profiles import reference
@@ -108,7 +108,7 @@ def test_a_profile_stays_within_4096_bytes(habits: int, room: int) -> None:
     stored, answers = fold_batch(None, in_one_topic([*bought, *history]), dim=384)
     assert (len(read(stored, 384).habits), len(read(stored, 384).earlier)) == (habits, room)
     assert answers.queries["earlier_length"][-1] == room
-    assert fixed_size(384) + 16 * habits + 4 * room == len(stored) <= MOST_BYTES
+    assert fixed_size(384) + 16 * habits + 4 * room == len(stored) <= 4096
     assert codec.encode(read(stored, 384)) == stored == codec.load(stored, 384, SPACE)
 
 
