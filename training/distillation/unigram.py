@@ -117,10 +117,12 @@ class TitleSplitter:
 
 
 def words_in_use(tokenizer: bytes, texts: Sequence[str]) -> list[str]:
-    """Return the pieces of two and more letters that `texts` use, as words, in alphabetical order."""
+    """Return the pieces of two and more letters that `texts` use, as words, the most frequent first."""
     vocabulary: list[list[Any]] = msgspec.json.decode(tokenizer)["model"]["vocab"]
-    found = (str(vocabulary[number][0]).removeprefix(SPACE) for number in piece_counts(tokenizer, texts))
-    return sorted({word for word in found if len(word) > 1 and word.isalpha()})
+    counts = piece_counts(tokenizer, texts)
+    by_use = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    found = (str(vocabulary[number][0]).removeprefix(SPACE) for number, _ in by_use)
+    return list(dict.fromkeys(word for word in found if len(word) > 1 and word.isalpha()))
 
 
 def _with_vocabulary(parsed: dict[str, Any], vocabulary: list[list[Any]]) -> bytes:

@@ -73,7 +73,11 @@ def test_no_text_of_the_alphabets_is_unknown(text: str) -> None:
 def test_titles_are_split_at_spaces_and_chinese_into_pieces() -> None:
     split = TitleSplitter(TOKENIZER)
     assert split("Acme (red) 无线蓝牙耳机, 3 cm") == ["Acme", "red", "无线", "蓝牙", "耳机", "3", "cm"]
-    assert words_in_use(TOKENIZER, ["red 无线", "desk 4"]) == ["desk", "red", "无线"]
+
+
+def test_words_in_use_begin_with_the_most_frequent() -> None:
+    texts = ["red 无线", "desk 4", "无线 desk", "无线 lamp"]
+    assert words_in_use(TOKENIZER, texts) == ["无线", "desk", "red", "lamp"]
 
 
 def test_examples_in_docstrings() -> None:
