@@ -77,7 +77,7 @@ def keep_ranker(path: Path) -> None:
 
 
 def figures_of(student: Student) -> Figures:
-    """Compare the teacher, the students not trained on the query, and the student in the bundle."""
+    """Compare the targets, the students not trained on the query, and the student in the bundle."""
     corpus = student.corpus
     chosen = with_mixed_grades(corpus.graded)
     if not chosen:
@@ -87,7 +87,7 @@ def figures_of(student: Student) -> Figures:
     shipped = mean_ndcg(chosen, dict(zip(texts, vectors, strict=True)))
     return Figures(
         queries=len(chosen),
-        teacher=mean_ndcg(chosen, lambda text: student.teacher[text].astype(np.float32)),
+        targets=mean_ndcg(chosen, lambda text: student.targets[text].astype(np.float32)),
         held_out=held_out_ndcg(corpus.graded, student.held_out) if student.held_out else 0.0,
         shipped=shipped,
     )
@@ -95,10 +95,10 @@ def figures_of(student: Student) -> Figures:
 
 def _metrics(figures: Figures, cosine: float, plan: Plan) -> tuple[Metric, ...]:
     by = "intentstream distill"
-    metrics = [Metric(name="cosine to the teacher", value=round(cosine, 4), measured=f"{by}, held-out titles")]
+    metrics = [Metric(name="cosine to the targets", value=round(cosine, 4), measured=f"{by}, held-out titles")]
     if figures.queries:
         where = f"{by}, {figures.queries} graded queries"
-        metrics.append(Metric(name="NDCG@10, teacher", value=round(figures.teacher, 4), measured=where))
+        metrics.append(Metric(name="NDCG@10, targets", value=round(figures.targets, 4), measured=where))
         if plan.final is not None:
             how = f"{where}, {plan.folds} folds"
             metrics.append(Metric(name="NDCG@10, held out", value=round(figures.held_out, 4), measured=how))

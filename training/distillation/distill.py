@@ -5,6 +5,7 @@ Every step keeps its result in a work folder. A second run resumes from there.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -17,11 +18,11 @@ import torch
 
 from inference.chinese import is_chinese
 from inference.loading import Loader
-from inference.manifest import CATALOGUE
+from inference.manifest import CATALOGUE, Manifest
 from inference.manifest_files import read_manifest
 from inference.types import Vector
 from training.distillation.batches import Sampler
-from training.distillation.blended import blended, english_texts
+from training.distillation.blended import SHARE, blended, english_texts
 from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
 from training.distillation.export import Exported
 from training.distillation.graded import mean_ndcg, split
@@ -60,7 +61,7 @@ class Student:
         encoder: the trained weights with their tokenizer.
         source: the teacher.
         corpus: the training corpus.
-        teacher: the vectors of the corpus that the student imitates.
+        targets: the vectors of the corpus that the student imitates.
         held_out: cosines of each graded query's items by a student that was not trained on the query, by place.
         titles, vectors: held-out titles and torch's float32 vectors of them.
     """
@@ -68,7 +69,7 @@ class Student:
     encoder: Exported
     source: Teacher
     corpus: Corpus
-    teacher: Halves
+    targets: Halves
     held_out: dict[int, list[float]]
     titles: tuple[str, ...]
     vectors: Vector
@@ -84,22 +85,21 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class Trainer:
-    """Trains the students of one plan, which share a work folder and the data."""
+    """Trains the students of one plan, which share a work folder and the data.
+
+    `extra` is the part of a checkpoint's digest that neither the plan nor the corpus determines, see `extra_digest`.
+    """
 
     plan: Plan
     corpus: Corpus
     work: Path
     progress: ProgressReporter
     folder: Path
-    teacher: Halves
+    targets: Halves
     tokens: Tokens
     vocabulary: Vocabulary
+    extra: str
     history: History = field(init=False)
-
-    @property
-    def extra(self) -> str:
-        """The part of a checkpoint's digest that depends on the student's vocabulary; empty for the teacher's."""
-        return "" if self.vocabulary.rows is None else f"/{len(self.vocabulary.rows)}"
 
     def __post_init__(self) -> None:
         self.history = History(self.work / "history.jsonl")
@@ -116,9 +116,9 @@ class Trainer:
             name=name,
             digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}{self.extra}",
             stages=stages,
-            sampler=Sampler(self.corpus, self.teacher, graded, self.plan.seed),
+            sampler=Sampler(self.corpus, self.targets, graded, self.plan.seed),
             tokens=self.tokens,
-            vectors=self.teacher,
+            vectors=self.targets,
             warm_up=self.plan.warm_up,
             weight_decay=self.plan.weight_decay,
             bfloat16=self.plan.bfloat16,
@@ -153,7 +153,7 @@ class Trainer:
     def check(self, run: str, stage: str, step: int, encoder: SentenceEncoder) -> None:
         """Validate the encoder and add the figures to the history."""
         rows = self.corpus.held_out[:CHECKED_TITLES].tolist()
-        cosine = float((vectors_of(encoder, self.tokens, rows) * self._teacher_vectors(rows)).sum(axis=1).mean())
+        cosine = float((vectors_of(encoder, self.tokens, rows) * self._target_vectors(rows)).sum(axis=1).mean())
         known = self.vectors(encoder)
         found = mean_ndcg(self.corpus.graded, known) if known else None
         self.history.add(Check(run=run, stage=stage, step=step, cosine=cosine, ndcg=found))
@@ -163,8 +163,8 @@ class Trainer:
         rows = sorted({int(each) for graded in self.corpus.graded for each in (graded.query, *graded.items)})
         return dict(zip(rows, vectors_of(encoder, self.tokens, rows), strict=True)) if rows else {}
 
-    def _teacher_vectors(self, rows: Sequence[int]) -> Vector:
-        vectors: Vector = self.teacher[rows].astype(np.float32)
+    def _target_vectors(self, rows: Sequence[int]) -> Vector:
+        vectors: Vector = self.targets[rows].astype(np.float32)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
@@ -174,9 +174,12 @@ def distill(
     """Train a student of `teacher` on `texts` by `plan`. `work` keeps intermediate results, so that a run can resume.
 
     Raises:
-        BundleError: the teacher's weights are not those that the project names.
+        BundleError: the teacher's weights are not those that the project names, or the English bundle that is
+            blended in is missing or damaged.
         DataError: a checkpoint in `work` is of another plan or of other texts.
     """
+    # Read before the corpus is encoded, which takes long, so that a missing bundle is an error at once.
+    english = read_manifest(teacher.english) if teacher.english is not None else None
     work.mkdir(parents=True, exist_ok=True)
     folder = teacher.unpack(work)
     tokenizer = (folder / "tokenizer.json").read_bytes()
@@ -185,10 +188,11 @@ def distill(
     progress.advance(1, f"{len(corpus.texts):,} texts")
     vectors = _encode_with_teacher(teacher, folder, corpus, plan, work, progress)
     targets = teacher.targets(vectors, corpus.texts, work)
-    if teacher.english is not None:
-        targets = _with_english(teacher.english, targets, corpus, work, progress)
+    if teacher.english is not None and english is not None:
+        targets = _with_english(Loader(teacher.english, english), english.weights, targets, corpus, work, progress)
     tokens = Tokens(vocabulary.tokenizer, corpus.texts, plan.max_tokens)
-    trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary)
+    extra = extra_digest(vocabulary, teacher, english)
+    trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra)
     encoder = trainer.run("base", plan.base, ())
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
@@ -201,11 +205,24 @@ def distill(
         encoder=Exported.of(encoder, vocabulary.tokenizer),
         source=teacher,
         corpus=corpus,
-        teacher=targets,
+        targets=targets,
         held_out=held_out,
         titles=tuple(corpus.texts[row] for row in rows),
         vectors=vectors_of(encoder, trainer.tokens, rows),
     )
+
+
+def extra_digest(vocabulary: Vocabulary, teacher: Teacher, english: Manifest | None) -> str:
+    """Return the digest of the vocabulary and the targets; empty for a student with the whole vocabulary of MINILM.
+
+    `english` is the manifest of the bundle that is blended in. A checkpoint with another digest is not resumed.
+    """
+    if vocabulary.rows is None and english is None and teacher.digest == MINILM.digest:
+        return ""
+    found = hashlib.blake2b(vocabulary.tokenizer, digest_size=8)
+    blend = "" if english is None else f"{english.weights}/{SHARE}"
+    found.update(f"/{teacher.digest}/{blend}".encode())
+    return f"/{found.hexdigest()}"
 
 
 def _gathered(texts: TrainingTexts, tokenizer: bytes, plan: Plan, teacher: Teacher) -> tuple[Corpus, Vocabulary]:
@@ -246,15 +263,16 @@ def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> d
     return scores
 
 
-def _with_english(bundle: Path, targets: Halves, corpus: Corpus, work: Path, progress: ProgressReporter) -> Halves:
-    """Return the targets, for English texts blended with the vectors of the encoder in `bundle`."""
-    manifest = read_manifest(bundle)
+def _with_english(
+    english: Loader, weights: str, targets: Halves, corpus: Corpus, work: Path, progress: ProgressReporter
+) -> Halves:
+    """Return the targets, for English texts blended with the vectors of another encoder with these `weights`."""
     rows = english_texts(corpus)
     progress.begin("encoding English texts", len(rows))
     advance: Callable[[int], None] = progress.advance
-    encoder = Loader(bundle, manifest).encoder_for(CATALOGUE)
+    encoder = english.encoder_for(CATALOGUE)
     texts = [corpus.texts[row] for row in rows.tolist()]
-    vectors = teacher_vectors(encoder, texts, work / "teacher", teacher=manifest.weights, progress=advance)
+    vectors = teacher_vectors(encoder, texts, work / "teacher", teacher=weights, progress=advance)
     return blended(targets, vectors, rows)
 
 

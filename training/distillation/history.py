@@ -31,7 +31,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
-    """A validation before `step`: mean cosine to the teacher on held-out titles, NDCG@10 of graded queries if any."""
+    """A validation before `step`: mean cosine to the targets on held-out titles, NDCG@10 of graded queries if any."""
 
     run: str
     stage: str
@@ -73,10 +73,13 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """NDCG@10 over the graded queries with mixed grades; `queries` is their number, 0 if there are none."""
+    """NDCG@10 over the graded queries with mixed grades; `queries` is their number, 0 if there are none.
+
+    `targets` is that of the vectors that the student imitates: the teacher's own, or centred and blended ones.
+    """
 
     queries: int
-    teacher: float
+    targets: float
     held_out: float
     shipped: float
 
@@ -105,10 +108,10 @@ def _summary(plan: Plan, corpus: Corpus, steps: Sequence[Step]) -> str:
 def _figures(plan: Plan, figures: Figures, checks: Sequence[Check]) -> str:
     lines = ["## Figures", "", "| | |", "|---|---|"]
     if checks:
-        lines.append(f"| mean cosine to the teacher, held-out titles | {checks[-1].cosine:.4f} |")
+        lines.append(f"| mean cosine to the targets, held-out titles | {checks[-1].cosine:.4f} |")
     if figures.queries:
         lines += [
-            f"| NDCG@10 of {figures.queries} graded queries, teacher | {figures.teacher:.4f} |",
+            f"| NDCG@10 of {figures.queries} graded queries, the vectors imitated | {figures.targets:.4f} |",
         ]
         if plan.final is not None:
             lines += [
@@ -162,14 +165,14 @@ def _plot_losses(path: Path, steps: Sequence[Step]) -> None:
 def _plot_checks(path: Path, checks: Sequence[Check], figures: Figures) -> None:
     figure, axes = _figure()
     at = list(range(len(checks)))
-    axes.plot(at, [each.cosine for each in checks], marker="o", label="cosine to the teacher, held-out titles")
+    axes.plot(at, [each.cosine for each in checks], marker="o", label="cosine to the targets, held-out titles")
     graded = [
         (x, each.ndcg) for x, each in zip(at, checks, strict=True) if each.ndcg is not None and each.run == "base"
     ]
     if graded:
         axes.plot(*zip(*graded, strict=True), marker="s", label="NDCG@10, graded queries, none trained on")
     if figures.queries:
-        axes.axhline(figures.teacher, color="grey", linewidth=0.8, linestyle="--", label="NDCG@10, teacher")
+        axes.axhline(figures.targets, color="grey", linewidth=0.8, linestyle="--", label="NDCG@10, targets")
         axes.axhline(figures.held_out, color="black", linewidth=0.8, label="NDCG@10, held-out folds, at the end")
     axes.set(xlabel="check", xticks=at, xticklabels=[f"{each.stage} {each.step}" for each in checks])
     axes.tick_params(axis="x", labelrotation=20, labelsize=7)

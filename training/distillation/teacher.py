@@ -78,7 +78,8 @@ class Teacher:
     @property
     def digest(self) -> str:
         """The name of everything that the vectors of a text depend on, apart from the number of tokens."""
-        return f"{self.origin.sha256}/{self.prefix}{self.precision}" if self.prefix else self.origin.sha256
+        variant = "" if (self.prefix, self.precision) == ("", "float32") else f"/{self.prefix}{self.precision}"
+        return self.origin.sha256 + variant
 
     def encoder(self, folder: Path, max_tokens: int = MAX_TOKENS) -> TextEncoder:
         """Return the teacher in `folder` as an encoder on one thread, with its prefix."""

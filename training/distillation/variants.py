@@ -19,7 +19,7 @@ from inference.manifest_files import read_file, read_manifest
 from training.distillation.export import EPSILON, Exported, to_onnx
 from training.distillation.graph import encoder_graph
 from training.distillation.precision import Blocks, Plain, Tokens8
-from training.distillation.teacher import MAX_TOKENS, export_teacher
+from training.distillation.teacher import MAX_TOKENS, PrefixedEncoder, export_teacher
 from training.distillation.teachers import teacher_of
 from training.distillation.unigram import is_unigram
 
@@ -44,9 +44,12 @@ def variants(bundle: Path, work: Path | None = None) -> list[Variant]:
         BundleError: the bundle is damaged, or the teacher is not the one that the project names.
     """
     manifest = read_manifest(bundle)
+    teacher = teacher_of(manifest.created_from)
     with TemporaryDirectory() as unpacked:
-        folder = teacher_of(manifest.created_from).unpack(Path(work or unpacked))
-        return _variants(bundle, manifest, folder, work)
+        folder = teacher.unpack(Path(work or unpacked))
+        found = _of_teacher(folder, teacher.prefix)
+        found += _files(bundle, manifest, STUDENT32 if work else manifest.encoders[0].file)
+        return found + (_of_work(work, folder, read_file(bundle, manifest.of_role(TOKENIZER))) if work else [])
 
 
 def files_of(bundle: Path) -> list[Variant]:
@@ -55,15 +58,13 @@ def files_of(bundle: Path) -> list[Variant]:
     return _files(bundle, manifest, manifest.encoders[0].file, f"{manifest.name}, ")
 
 
-def _variants(bundle: Path, manifest: Manifest, folder: Path, work: Path | None) -> list[Variant]:
+def _of_teacher(folder: Path, prefix: str) -> list[Variant]:
     tokenizer = (folder / "tokenizer.json").read_bytes()
     teacher = export_teacher(folder)
-    found = [
-        _variant(TEACHER32, teacher.SerializeToString(), tokenizer, TEACHER32),
-        _variant(TEACHER8, dynamic(teacher), tokenizer, TEACHER32),
+    return [
+        _variant(TEACHER32, teacher.SerializeToString(), tokenizer, TEACHER32, prefix),
+        _variant(TEACHER8, dynamic(teacher), tokenizer, TEACHER32, prefix),
     ]
-    found += _files(bundle, manifest, STUDENT32 if work else manifest.encoders[0].file)
-    return found + (_of_work(work, folder, read_file(bundle, manifest.of_role(TOKENIZER))) if work else [])
 
 
 def _files(bundle: Path, manifest: Manifest, reference: str, prefix: str = "") -> list[Variant]:
@@ -110,7 +111,8 @@ def _graph(encoder: Exported, products: Plain) -> bytes:
     return bytes(encoder_graph(encoder.weights, products, heads=encoder.heads, epsilon=EPSILON).SerializeToString())
 
 
-def _variant(name: str, content: bytes, tokenizer: bytes, reference: str) -> Variant:
+def _variant(name: str, content: bytes, tokenizer: bytes, reference: str, prefix: str = "") -> Variant:
     session = open_session(content, name=name, providers=(CPU,), threads=1)
     dim = session.runtime.get_outputs()[0].shape[1]
-    return Variant(name, len(content), reference, TextEncoder(session, tokenizer, dim=dim, max_tokens=MAX_TOKENS))
+    encoder = PrefixedEncoder(session, tokenizer, dim=dim, max_tokens=MAX_TOKENS, prefix=prefix)
+    return Variant(name, len(content), reference, encoder)

@@ -70,7 +70,8 @@ def test_distillation_writes_a_bundle_and_a_second_run_trains_nothing(tmp_path: 
     assert (bundle.name, bundle.version, bundle.dim) == ("shop", "1", 384)
     for name in (REPORT, LOSSES, VALIDATION, HELD_OUT):
         assert (output / name).stat().st_size > 100
-    assert {"NDCG@10, held out", "NDCG@10, teacher"} <= {each.name for each in bundle.manifest.card.metrics}
+    assert {"NDCG@10, held out", "NDCG@10, targets"} <= {each.name for each in bundle.manifest.card.metrics}
+    assert "graded queries, the vectors imitated |" in (output / REPORT).read_text()
     second = distill(TEXTS, SHORT_PLAN, work, again)
     assert second.encoder.digest == student.encoder.digest
     assert again.done == again.totals == progress.totals

@@ -14,17 +14,19 @@ pytest.importorskip("safetensors", reason="needs the extra `distill`")
 pytest.importorskip("matplotlib", reason="needs the extra `distill`")
 
 from inference.bundle import load_bundle
-from inference.errors import BundleError
+from inference.errors import BundleError, DataError
+from inference.manifest_files import read_manifest
 from inference.verification import verify_bundle
 from tests.training.distillation.packed import DIM, PIECES, packed_file, tensors
 from tests.training.distillation.test_distill import RecordedProgress
 from training.distillation.bundle import write_bundle
-from training.distillation.corpus import TrainingTexts
-from training.distillation.distill import distill
+from training.distillation.corpus import PSEUDO_QUERIES, TRANSLATIONS, TrainingTexts
+from training.distillation.distill import Vocabulary, distill, extra_digest
 from training.distillation.packed_teacher import unpack, write_folder
 from training.distillation.plan import MULTILINGUAL, Plan, scaled
-from training.distillation.teacher import CENTRES, centred, script_means, teacher_encoder
+from training.distillation.teacher import CENTRES, MINILM, centred, script_means, teacher_encoder
 from training.distillation.teachers import E5, TEACHERS, teacher_of
+from training.distillation.variants import TEACHER32, variants
 
 KINDS = ("Red lamp", "Red desk", "blue lamp", "blue desk")
 TITLES = tuple(f"{kind} {size} cm" for kind in KINDS for size in range(20))
@@ -72,19 +74,68 @@ def test_the_student_imitates_the_teacher_with_its_prefix_and_without_the_means(
     vectors = teacher.encode([E5.prefix + text for text in texts]).astype(np.float16)
     means = np.load(tmp_path / CENTRES)
     np.testing.assert_allclose(means, script_means(vectors, texts), atol=1e-3)
-    np.testing.assert_allclose(student.teacher, centred(vectors, texts, means), atol=2e-2)
-    moved = student.teacher[[at for at, text in enumerate(texts) if text.isascii()]].astype(np.float32)
-    assert abs(float(moved.mean())) < 0.05
+    np.testing.assert_allclose(student.targets, centred(vectors, texts, means), atol=2e-2)
 
 
-def test_translations_are_pairs_of_the_corpus(tmp_path: Path) -> None:
+def test_translations_and_spans_without_spaces_are_pairs_of_the_corpus(tmp_path: Path) -> None:
     corpus = distill(TEXTS, PLAN, tmp_path, RecordedProgress(), TEACHER).corpus
-    pairs = corpus.pairs["translations"]
-    sides = zip(pairs.left, pairs.right, strict=True)
-    assert ("Tisch", "desk") in [(corpus.texts[a], corpus.texts[b]) for a, b in sides]
-    assert any(text in corpus.texts for text in ("无线蓝牙", "蓝牙耳机", "蓝牙", "无线")), (
-        "pseudo-queries without spaces"
-    )
+
+    def pairs(source: str) -> list[tuple[str, str]]:
+        sides = zip(corpus.pairs[source].left, corpus.pairs[source].right, strict=True)
+        return [(corpus.texts[a], corpus.texts[b]) for a, b in sides]
+
+    assert ("Tisch", "desk") in pairs(TRANSLATIONS)
+    spans = {span for title, span in pairs(PSEUDO_QUERIES) if title in CHINESE}
+    assert spans & {"无线", "蓝牙", "耳机", "无线蓝牙", "蓝牙耳机"}
+
+
+def test_a_missing_english_bundle_is_an_error_before_texts_are_gathered(tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    with pytest.raises(BundleError, match=r"missing.manifest\.json"):
+        distill(TEXTS, PLAN, tmp_path / "work", progress, replace(TEACHER, english=tmp_path / "missing"))
+    assert not progress.begun
+
+
+def test_checkpoints_of_another_vocabulary_teacher_or_blend_are_not_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.arange(3)
+    own, english = Vocabulary(b"tokenizer", rows), read_manifest(Path("exported_models/shop-minilm-l3/1"))
+    digests = [
+        extra_digest(own, TEACHER, english),
+        extra_digest(Vocabulary(b"another", rows), TEACHER, english),
+        extra_digest(own, replace(TEACHER, prefix="passage: "), english),
+        extra_digest(own, TEACHER, None),
+        extra_digest(own, TEACHER, msgspec.structs.replace(english, weights="0" * 64)),
+    ]
+    monkeypatch.setattr("training.distillation.distill.SHARE", 0.5)
+    digests.append(extra_digest(own, TEACHER, english))
+    assert len(set(digests)) == len(digests)
+    assert extra_digest(Vocabulary(b"tokenizer"), MINILM, None) == ""
+
+
+def test_a_checkpoint_of_another_teacher_is_an_error(tmp_path: Path) -> None:
+    distill(TEXTS, PLAN, tmp_path, RecordedProgress(), TEACHER)
+    with pytest.raises(DataError, match="of another plan or corpus"):
+        distill(TEXTS, PLAN, tmp_path, RecordedProgress(), replace(TEACHER, prefix="passage: "))
+
+
+def test_the_digest_of_a_teacher_has_its_prefix_and_its_precision() -> None:
+    assert MINILM.digest == MINILM.origin.sha256
+    assert E5.digest == f"{E5.origin.sha256}/query: int8"
+    assert replace(MINILM, precision="int8").digest == f"{MINILM.origin.sha256}/int8"
+
+
+def test_variants_measure_the_teacher_with_its_prefix_and_the_files_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, work = tmp_path / "shop" / "1", tmp_path / "work"
+    student = distill(TEXTS, PLAN, work, RecordedProgress(), TEACHER)
+    bundle = write_bundle(student, PLAN, output, work, ())
+    monkeypatch.setattr("training.distillation.variants.teacher_of", lambda _: TEACHER)
+    found = {each.name: each.encoder for each in variants(output)}
+    expected = teacher_encoder(small(tmp_path)).encode([E5.prefix + "red lamp"])
+    np.testing.assert_allclose(found[TEACHER32].encode(["red lamp"]), expected, atol=1e-5)
+    own = found["encoder-int8.onnx"].encode(["red lamp"])
+    np.testing.assert_allclose(own, bundle.encode(["red lamp"]), atol=1e-5)
 
 
 def test_the_teacher_of_a_bundle_is_known_by_its_package() -> None:
