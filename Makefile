@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The output of `make model`, the input encoder of `make ranker`, and the output of `make ranker`.
-MODEL ?= exported_models/shop-minilm-l3/1
 TEACHER ?= english
+MODEL ?= exported_models/$(if $(filter multilingual,$(TEACHER)),shop-multilingual-l3,shop-minilm-l3)/1
 BUNDLE := $(patsubst exported_models/%,%,$(MODEL))
 ENCODER ?= $(MODEL)
 SBOM ?= build/sbom
