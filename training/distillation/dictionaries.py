@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from inference.chinese import is_chinese
 from inference.encoding.text import normalise_query
 from inference.errors import DataError
 
@@ -19,7 +20,7 @@ LONGEST_RUN = 6
 _ENTRY = re.compile(r"\S+ (\S+) \[[^\]]*\] /(.*)/")
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _GLOSS = re.compile(r"[a-z][a-z0-9' -]*")
-_REFERS = re.compile(r"^(?:see|see also|variant|old variant|abbr|surname|CL:|also written|erhua|same as)\b")
+_REFERS = re.compile(r"^(?:see|variant|old variant|abbr|surname|also written|erhua|same as)\b")
 _RUN = re.compile("[\u4e00-\u9fff]+")
 
 Translation = tuple[str, str]
@@ -39,10 +40,15 @@ def read_dictionaries(folder: Path, texts: Iterable[str]) -> list[Translation]:
 
 
 def in_use(pairs: Sequence[Translation], texts: Iterable[str]) -> list[Translation]:
-    """Return the pairs whose Chinese word, or all of whose English words, occur in `texts`, each pair once.
+    """Return the pairs of a word in use, each pair once.
+
+    A Chinese word is in use if `texts` have all its runs of Chinese characters, another one if they have all English
+    words of its translation.
 
     >>> in_use([("咖啡", "coffee"), ("猫", "cat"), ("hund", "dog"), ("maus", "mouse")], ["速溶咖啡粉", "dog food"])
     [('咖啡', 'coffee'), ('hund', 'dog')]
+    >>> in_use([("t恤", "tee"), ("卡拉ok", "karaoke"), ("k歌", "to sing"), ("ñ", "é")], ["纯棉T恤", "家用卡拉OK机"])
+    [('t恤', 'tee'), ('卡拉ok', 'karaoke')]
     """
     runs, words = set[str](), set[str]()
     for text in texts:
@@ -50,11 +56,14 @@ def in_use(pairs: Sequence[Translation], texts: Iterable[str]) -> list[Translati
         words.update(re.findall(r"[a-z0-9]+", folded))
         for run in _RUN.findall(folded):
             runs.update(run[at : at + size] for size in range(1, LONGEST_RUN + 1) for at in range(len(run) + 1 - size))
-    return [
-        (word, gloss)
-        for word, gloss in dict.fromkeys(pairs)
-        if (word in runs if _RUN.match(word) else words.issuperset(re.findall(r"[a-z0-9]+", gloss)))
-    ]
+
+    def used(word: str, gloss: str) -> bool:
+        if is_chinese(word):
+            return all(run in runs for run in _RUN.findall(word))
+        english = re.findall(r"[a-z0-9]+", gloss)
+        return bool(english) and words.issuperset(english)
+
+    return [each for each in dict.fromkeys(pairs) if used(*each)]
 
 
 def _cedict(path: Path) -> Iterator[Translation]:

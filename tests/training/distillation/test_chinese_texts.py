@@ -43,6 +43,7 @@ def dictionary(folder: Path) -> Path:
         "耳機 耳机 [er3 ji1] /headphones/earphones/telephone receiver/",
         "四件套 四件套 [si4 jian4 tao4] /(a set of) four pieces/variant of 四/to sleep in/",
         "龍 龙 [long2] /dragon/",
+        "小 小 [xiao3] /see also 大/CL:個|个[ge4]/see/see also tiny/small/",
     )
     (folder / CEDICT).write_bytes(gzip.compress("\n".join(entries).encode()))
     (folder / WORDNET).write_text("  1 licence\n00000001 06 n 02 lamp 0 light 0 000\n00000002 06 n 01 hot_dog 0 000\n")
@@ -76,7 +77,7 @@ def test_a_damaged_dump_is_an_error(tmp_path: Path) -> None:
 
 def test_a_dictionary_gives_short_translations_of_words_in_use(tmp_path: Path) -> None:
     pairs = read_dictionaries(dictionary(tmp_path / "words"), ["小米耳机", "四件套", "desk lamp"])
-    assert pairs == [("耳机", "headphones"), ("四件套", "four pieces"), ("lampe", "lamp")]
+    assert pairs == [("耳机", "headphones"), ("四件套", "four pieces"), ("小", "small"), ("lampe", "lamp")]
 
 
 def test_a_missing_dictionary_is_an_error(tmp_path: Path) -> None:
