@@ -1,6 +1,7 @@
 """The tasks of `python -m training.distillation languages`: searches and titles in Chinese, in English and in both.
 
-No student is trained on any of them. docs/model.md has the origin of the data.
+No student is trained on these data, apart from Chorus: `shop-minilm-l3` is trained on it, and `shop-multilingual-l3`
+imitates that student. docs/model.md has the origin of the data.
 """
 
 from __future__ import annotations
@@ -79,27 +80,15 @@ def categories(folder: Path, language: str) -> Retrieval:
     """Return the names of Google's product categories in `language` as searches for the English names."""
     names = {code: _names(folder / f"{code}.txt") for code in (LANGUAGES[language], ENGLISH)}
     english = {key: name for key, name in names[ENGLISH].items() if key in names[LANGUAGES[language]]}
-    titles = list(dict.fromkeys(map(_title, english.values())))
-    place = {title: at for at, title in enumerate(titles)}
-    right: dict[str, set[int]] = defaultdict(set)
-    for key, name in english.items():
-        right[normalise_query(names[LANGUAGES[language]][key])].add(place[_title(name)])
-    searches = [(query, frozenset(places)) for query, places in right.items() if query]
-    return Retrieval(f"{language} category → English, MRR@10", _sampled(searches), titles)
+    pairs = [(normalise_query(names[LANGUAGES[language]][key]), _title(name)) for key, name in english.items()]
+    return _paired(f"{language} category → English, MRR@10", pairs)
 
 
 def within(folder: Path, language: str) -> Retrieval:
-    """Return the last name of each category as a search for its whole path, both in `language`."""
-    code = LANGUAGES[language]
-    paths = {key: path for key, path in _lines(folder / f"{code}.txt").items() if " > " in path}
-    titles = list(dict.fromkeys(_title(" ".join(path.split(" > ")[:-1][-2:])) for path in paths.values()))
-    place = {title: at for at, title in enumerate(titles)}
-    right: dict[str, set[int]] = defaultdict(set)
-    for path in paths.values():
-        parts = path.split(" > ")
-        right[normalise_query(parts[-1])].add(place[_title(" ".join(parts[:-1][-2:]))])
-    searches = [(query, frozenset(places)) for query, places in right.items() if query]
-    return Retrieval(f"{language} category → its parent, MRR@10", _sampled(searches), titles)
+    """Return the last name of each category as a search for the two names above it, both in `language`."""
+    paths = [path.split(" > ") for path in _lines(folder / f"{LANGUAGES[language]}.txt").values()]
+    pairs = [(normalise_query(path[-1]), _title(" ".join(path[:-1][-2:]))) for path in paths if len(path) > 1]
+    return _paired(f"{language} category → its parent, MRR@10", pairs)
 
 
 def held_out_translations(data: Path) -> list[tuple[str, str]]:
@@ -153,12 +142,15 @@ def _among(name: str, searches: Iterable[tuple[str, Mapping[int, int]]], titles:
 
 
 def _paired(name: str, pairs: Sequence[tuple[str, str]]) -> Retrieval:
+    """Return pairs as searches for their title among all titles: no empty ones, and at most SAMPLE."""
     titles = list(dict.fromkeys(title for _, title in pairs))
     place = {title: at for at, title in enumerate(titles)}
     right: dict[str, set[int]] = defaultdict(set)
     for query, title in pairs:
         right[query].add(place[title])
-    return Retrieval(name, [(query, frozenset(places)) for query, places in right.items()], titles)
+    searches = sorted((query, frozenset(places)) for query, places in right.items() if query)
+    chosen = np.random.default_rng(7).permutation(len(searches))[:SAMPLE]
+    return Retrieval(name, [searches[each] for each in chosen], titles)
 
 
 def _title(text: str) -> str:
@@ -175,9 +167,3 @@ def _lines(path: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: required the categories of docs/model.md, got: {error}") from error
     return {key: name for key, _, name in (line.partition(" - ") for line in lines) if key.isdigit()}
-
-
-def _sampled(searches: Sequence[tuple[str, frozenset[int]]]) -> list[tuple[str, frozenset[int]]]:
-    drawn = sorted(searches)
-    chosen = np.random.default_rng(7).permutation(len(drawn))[:SAMPLE]
-    return [drawn[each] for each in chosen]

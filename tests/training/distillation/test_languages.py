@@ -16,16 +16,18 @@ from inference.types import Vector
 from tests.training.distillation.test_chinese_texts import TAGGED, dictionary, shops
 from tests.training.distillation.test_readers import public_data
 from training.distillation.language_models import remembering
-from training.distillation.language_tasks import TAGGED as TAGGED_TITLES
 from training.distillation.language_tasks import (
+    SAMPLE,
     WEB,
     categories,
     held_out_translations,
     shop_searches,
     tasks_in,
+    translations,
     web_searches,
     within,
 )
+from training.distillation.language_tasks import TAGGED as TAGGED_TITLES
 from training.distillation.languages import Graded, Model, Purity, Retrieval, half_width, table
 from training.distillation.public_texts import CHINESE, DICTIONARIES
 
@@ -106,7 +108,15 @@ def test_searches_of_a_bilingual_catalogue_find_titles_of_both_languages(tmp_pat
     assert graded.searches == [("耳机", [("Headphones", 2), ("Lamp", 1)])]
     last = tasks[-1]
     assert isinstance(last, Retrieval)
-    assert (last.searches[0], last.titles) == (("headphones", frozenset({0})), ["蓝牙耳机", "台灯"])
+    assert (dict(last.searches), last.titles) == ({"headphones": {0}, "lamp": {1}}, ["蓝牙耳机", "台灯"])
+
+
+def test_retrieval_tasks_leave_out_empty_searches_and_draw_a_sample() -> None:
+    task = translations([("", "nothing"), *((f"词{at}", f"word {at}") for at in range(SAMPLE + 5))], back=False)
+    assert len(task.titles) == SAMPLE + 6
+    assert len(task.searches) == len(dict(task.searches)) == SAMPLE
+    assert "" not in dict(task.searches)
+    assert all(task.titles[place] == f"word {query[1:]}" for query, right in task.searches for place in right)
 
 
 def taxonomy(folder: Path) -> Path:
@@ -139,7 +149,7 @@ def test_web_searches_without_different_grades_are_left_out(tmp_path: Path) -> N
         web_searches(path)
 
 
-def test_a_folder_has_the_tasks_of_its_data(tmp_path: Path) -> None:
+def test_a_folder_has_the_tasks_of_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     public_data(tmp_path)
     shops(tmp_path / CHINESE)
     dictionary(tmp_path / DICTIONARIES)
@@ -149,6 +159,7 @@ def test_a_folder_has_the_tasks_of_its_data(tmp_path: Path) -> None:
     (tmp_path / TAGGED_TITLES).mkdir()
     (tmp_path / TAGGED_TITLES / "ner_test.txt").write_text(TAGGED, encoding="utf-8")
     assert len(tasks_in(tmp_path, None)) == 1 + 1 + 2 + 8 + 1
-    assert all(word in {"耳机", "四件套"} for word, _ in held_out_translations(tmp_path))
+    monkeypatch.setattr("training.distillation.corpus.HELD_OUT_ONE_IN", 1)
+    assert set(held_out_translations(tmp_path)) == {("耳机", "headphones"), ("四件套", "four pieces"), ("小", "small")}
     with pytest.raises(DataError, match="required the data"):
         tasks_in(tmp_path / "nothing", None)
