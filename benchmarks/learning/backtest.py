@@ -22,10 +22,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
-from inference.bundle import load_bundle
+from inference.bundle import Bundle, load_bundle
 from inference.pipeline import ScoresFeatures
 from streams.contracts.jsonlines import read_items
-from streams.contracts.messages import Interaction, ModelPin
+from streams.contracts.messages import Interaction
 from streams.event_log import read_event_log, without_repeats
 from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue, read_vectors
@@ -66,11 +66,10 @@ class Backtest:
         return "\n".join([*lines, "", f"Published: {', '.join(at) or 'nothing'}."])
 
 
-def backtest(settings: Settings, replay: Replay, events: Sequence[Interaction], rules: LearningRules,
+def backtest(settings: Settings, bundle: Bundle, replay: Replay, events: Sequence[Interaction], rules: LearningRules,
              folder: Path) -> Backtest:  # fmt: skip
-    """Run the loop over events, and check once in `rules.check_ms`. `settings` has the model and its folder."""
+    """Run the loop over events, and check once in `rules.check_ms`. `bundle` is the model of `settings`."""
     models = BundleStore.of(settings)
-    bundle = models.load(ModelPin(name=settings.model.path.parent.name, version=settings.model.path.name))
     loop = LearningLoop(
         rules=rules,
         replay=replay,
@@ -140,7 +139,7 @@ def main(arguments: Sequence[str]) -> None:
             lists_per_day=options.lists_per_day,
         )
         events = list(islice(without_repeats(log.interactions), options.most))
-        result = backtest(settings, Replay(settings, bundle, records), events, rules, Path(folder))
+        result = backtest(settings, bundle, Replay(settings, bundle, records), events, rules, Path(folder))
     print(result.report())
     print(f"\n{len(events)} events, {time.process_time() - started:.0f} s of CPU time.")
 

@@ -122,7 +122,7 @@ class ListStore:
         model: `feature_model` of the model that makes the features.
     """
 
-    def __init__(self, folder: Path, kept: int, model: str = "") -> None:
+    def __init__(self, folder: Path, kept: int, model: str) -> None:
         self.model = model
         self._folder = folder
         self._kept = kept

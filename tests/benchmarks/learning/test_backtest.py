@@ -26,7 +26,7 @@ def test_lists_are_ordered_by_the_ranker_of_their_time(bundle: Bundle, tmp_path:
     shop = SimulatedShop(ShopSize(items=150, sessions_per_day=120, shoppers=100), 0, lambda _: CATEGORY)
     events = [answered.interaction for answered in shop.run(2, lambda trigger: answer(trigger, []))]
     rules = replace(RULES, check_ms=6 * HOUR_MS, recent_ms=6 * HOUR_MS)
-    result = backtest(settings, Replay(settings, bundle, shop.catalogue(bundle)), events, rules, tmp_path)
+    result = backtest(settings, bundle, Replay(settings, bundle, shop.catalogue(bundle)), events, rules, tmp_path)
     (first, *_) = result.published
     times, values = np.concatenate(result.times), np.concatenate(result.values)
     assert (np.diff(times) >= 0).all()

@@ -17,6 +17,8 @@ from training.ranker.provenance import event_hashes, period
 
 PERIOD = (period(event_hashes([view(0, 1), view(1, 2)]), [view(0, 1), view(1, 2)]),)
 
+MODEL = "one"
+
 
 def write(store: ListStore, lists: list[Gathered], offset: int) -> None:
     exposure = no_exposure()
@@ -25,10 +27,10 @@ def write(store: ListStore, lists: list[Gathered], offset: int) -> None:
 
 
 def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
-    store = ListStore(tmp_path, 1000)
+    store = ListStore(tmp_path, 1000, MODEL)
     write(store, gathered("query", 30), 40)
     write(store, gathered("query", 20, start_ms=30 * 60_000, seed=1), 70)
-    again = ListStore(tmp_path, 1000)
+    again = ListStore(tmp_path, 1000, MODEL)
     assert again.positions == {"clicks/0": 70}
     assert again.exposures()["1/0"].sum() == store.exposures()["1/0"].sum() == 50
     before, after = store.read(), again.read()
@@ -43,7 +45,7 @@ def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_oldest_files_are_deleted_above_the_limit(tmp_path: Path) -> None:
-    store = ListStore(tmp_path, 50)
+    store = ListStore(tmp_path, 50, MODEL)
     for number in range(5):
         write(store, gathered("query", 20, start_ms=number * 10**8), number)
     assert len(store) == 60  # a file is deleted when the others are enough
@@ -55,30 +57,30 @@ def test_the_oldest_files_are_deleted_above_the_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"damaged", b"PK\x03\x04"])
 def test_a_damaged_file_is_skipped(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    store = ListStore(tmp_path, 1000)
+    store = ListStore(tmp_path, 1000, MODEL)
     for number in range(2):
         write(store, gathered("query", 10, start_ms=number * 10**8), number)
     (tmp_path / "lists-000000001.npz").write_bytes(content)
-    again = ListStore(tmp_path, 1000)
+    again = ListStore(tmp_path, 1000, MODEL)
     assert len(again) == 10
     assert "cannot be read, its lists are left out" in caplog.text
     write(again, gathered("query", 5, start_ms=10**9), 9)
-    assert len(ListStore(tmp_path, 1000)) == 15
+    assert len(ListStore(tmp_path, 1000, MODEL)) == 15
 
 
 def test_an_unfinished_file_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     (tmp_path / "lists-000000001.new").write_bytes(b"half")
-    assert len(ListStore(tmp_path, 10)) == 0
+    assert len(ListStore(tmp_path, 10, MODEL)) == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_the_lists_of_a_forgotten_shopper_are_deleted(tmp_path: Path) -> None:
     lists = [each._replace(shopper=stable_key("u") if number % 4 == 0 else 7)
              for number, each in enumerate(gathered("query", 20))]  # fmt: skip
-    store = ListStore(tmp_path, 1000)
+    store = ListStore(tmp_path, 1000, MODEL)
     write(store, lists, 5)
     store.forget(stable_key("u"), 16 * 60_000)
-    for each in (store, ListStore(tmp_path, 1000)):
+    for each in (store, ListStore(tmp_path, 1000, MODEL)):
         found = each.read()
         assert found is not None
         # Lists 0, 4, 8, 12 and 16 are of the shopper, one a minute. There is none after minute 16.
@@ -88,7 +90,7 @@ def test_the_lists_of_a_forgotten_shopper_are_deleted(tmp_path: Path) -> None:
 
 
 def test_lists_after_the_request_to_forget_stay(tmp_path: Path) -> None:
-    store = ListStore(tmp_path, 1000)
+    store = ListStore(tmp_path, 1000, MODEL)
     write(store, [each._replace(shopper=stable_key("u")) for each in gathered("query", 20)], 5)
     store.forget(stable_key("u"), 9 * 60_000)
     found = store.read()
@@ -97,8 +99,8 @@ def test_lists_after_the_request_to_forget_stay(tmp_path: Path) -> None:
 
 
 def test_lists_of_another_encoder_are_gathered_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write(ListStore(tmp_path, 1000, "one"), gathered("query", 20), 5)
-    assert len(ListStore(tmp_path, 1000, "one")) == 20
+    write(ListStore(tmp_path, 1000, MODEL), gathered("query", 20), 5)
+    assert len(ListStore(tmp_path, 1000, MODEL)) == 20
     other = ListStore(tmp_path, 1000, "other")
     assert len(other) == 0
     assert other.positions == {}
@@ -107,7 +109,7 @@ def test_lists_of_another_encoder_are_gathered_again(tmp_path: Path, caplog: pyt
 
 
 def test_lists_may_be_drawn_several_times(tmp_path: Path) -> None:
-    store = ListStore(tmp_path, 1000)
+    store = ListStore(tmp_path, 1000, MODEL)
     write(store, gathered("query", 6), 1)
     lists = store.read()
     assert lists is not None
