@@ -36,7 +36,7 @@ from inference.ranking.occlusion import MATCHING_WORDS
 from inference.retrieval import tokens
 from inference.retrieval.tokens import Word
 from inference.retrieval.word_index import FIELD_WEIGHTS, SparseIndex, document
-from training.distillation.chinese_texts import tagged_titles
+from training.distillation.chinese_texts import BRAND, PRODUCT, tagged_titles
 
 SAMPLE, K, MOST_TARGETS = 1500, 10, 200
 Vector = npt.NDArray[np.float64]
@@ -58,9 +58,9 @@ def taobao(folder: Path) -> list[Task]:
     titles = [*tagged]
     products, branded = defaultdict[str, dict[int, int]](dict), defaultdict[str, dict[int, int]](dict)
     for place, spans in enumerate(tagged.values()):
-        for product in (text for text, tag in spans if tag == "HCCX" and len(text) > 1):
+        for product in (text for text, tag in spans if tag == PRODUCT and len(text) > 1):
             products[product][place] = 1
-            for brand in (text for text, tag in spans if tag == "HPPX" and len(text) > 1):
+            for brand in (text for text, tag in spans if tag == BRAND and len(text) > 1):
                 branded[brand + product][place] = 1
     return [
         Task("product", titles, _sample([each for each in products.items() if 2 <= len(each[1]) <= MOST_TARGETS])),

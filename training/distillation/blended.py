@@ -1,4 +1,4 @@
-"""Targets of two teachers: those of a multilingual one, blended for English texts with those of an English encoder.
+"""Blends the vectors of an English encoder into a multilingual teacher's vectors of English texts.
 
 Small multilingual encoders are weaker in English than English ones. An orthogonal matrix turns the English encoder's
 vectors into the space of the multilingual ones (Procrustes, Schönemann 1966, doi:10.1007/BF02289451), so similarities

@@ -21,8 +21,8 @@ from training.log import Log
 from training.phases import StartPhase
 
 SMALL = 50_000
-"""Interactions and lists, each of which counts as LIST interactions, up to which a second process does not pay off: it
-takes about two seconds to start."""
+"""Below this size, a second process does not pay off: it takes two seconds to start. Size is interactions + LIST ·
+lists."""
 LIST = 10
 _WAIT_S = 0.2
 
