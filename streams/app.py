@@ -42,6 +42,7 @@ from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.suggestions.keeper import SuggestionKeeper, read_blocked
+from streams.worker.asset_path import AssetPath
 from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
@@ -155,6 +156,7 @@ def make_paths(
 ) -> Paths:
     """Make the paths of messages. Each has a checkpoint, which acknowledges its messages in their order."""
     metrics = delivery.metrics
+    assets = AssetPath(settings=settings, producer=delivery.producer, metrics=metrics)
     forwarder = Forwarder(delivery=delivery, partitions=settings.topics.partitions)
     transitions = TransitionPath(
         settings=settings,
@@ -181,6 +183,7 @@ def make_paths(
         delivery=delivery,
         forwarder=forwarder,
         metrics=metrics,
+        assets=assets,
     )
     items = ItemPath(
         slots=slots,
@@ -190,6 +193,7 @@ def make_paths(
         delivery=delivery,
         forwarder=forwarder,
         metrics=metrics,
+        assets=assets,
         items_topic=settings.topics.items,
         item_vectors_topic=settings.topics.item_vectors,
     )
@@ -223,6 +227,7 @@ def make_paths(
         transitions=transitions,
         privacy=privacy,
         trends=trends,
+        assets=assets,
     )
 
 

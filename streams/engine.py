@@ -102,8 +102,8 @@ class Engine:
             trends=trends(packed, answers, self._rules.trends_events_per_day),
             purchases=purchases(packed, answers),
             unlearned=unlearned(answers),
-            unknown_items=_unknown_items(packed),
-            future_topics=self._future_topics(events, packed),
+            is_unknown=_is_unknown(packed),
+            is_future=self._is_future(packed),
             placements=shown_at,
             parts=self._parts(events, queries, shown_at),
         )
@@ -212,10 +212,9 @@ class Engine:
             shoppers.renew(self._catalogue.vector, self._rules)
         return shoppers
 
-    def _future_topics(self, events: Sequence[Event], packed: PackedEvents) -> list[str]:
+    def _is_future(self, packed: PackedEvents) -> list[bool]:
         times = packed.batch.events
-        (places,) = (times["occurred_ms"] - times["timestamp_ms"] > self._rules.max_clock_skew_ms).nonzero()
-        return [events[place].source.topic for place in places.tolist()]
+        return list((times["occurred_ms"] - times["timestamp_ms"] > self._rules.max_clock_skew_ms).tolist())
 
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""
@@ -267,6 +266,6 @@ class Engine:
         )
 
 
-def _unknown_items(packed: PackedEvents) -> int:
+def _is_unknown(packed: PackedEvents) -> list[bool]:
     events = packed.batch.events
-    return int(((events["action"] != SEARCH) & (events["vector"] == NO_VECTOR)).sum())
+    return list(((events["action"] != SEARCH) & (events["vector"] == NO_VECTOR)).tolist())

@@ -53,9 +53,9 @@ class Folded:
             without any remembered item, and those of robots.
         trends: actions to count, in order, without replays and duplicates.
         purchases: purchases of returning buyers, and those that repeat an item, by partition.
-        unlearned: number of events from which others learn nothing, by reason.
-        unknown_items: number of actions on items that the catalogue lacks.
-        future_topics: topic of each event that is too far ahead of the brokers' clock.
+        unlearned: for each event, the reason why others learn nothing from it; None if they do, and for a replay.
+        is_unknown: for each event, whether it is an action on an item that the catalogue lacks.
+        is_future: for each event, whether it is too far ahead of the brokers' clock.
         placements: names of the placements at which each event has a list.
         parts: the lists to rank, by placement; none at which no event has one.
     """
@@ -70,8 +70,8 @@ class Folded:
     sessions: list[SessionItems]
     trends: TrendIncrements
     purchases: PurchaseCounts
-    unlearned: dict[str, int]
-    unknown_items: int
-    future_topics: list[str]
+    unlearned: list[str | None]
+    is_unknown: list[bool]
+    is_future: list[bool]
     placements: list[tuple[str, ...]]
     parts: list[Part]

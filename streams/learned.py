@@ -105,8 +105,8 @@ def purchases(packed: PackedEvents, answers: AnswerBatch) -> PurchaseCounts:
     }
 
 
-def unlearned(answers: AnswerBatch) -> dict[str, int]:
-    """Return how many events teach nothing, by reason, without replays."""
+def unlearned(answers: AnswerBatch) -> list[str | None]:
+    """Return the reason why others learn nothing from each event; None if they do, and for a replay."""
     records = answers.answers
-    reasons = records["unlearned"][records["outcome"] != REPLAYED].tolist()
-    return {name: number for reason, name in UNLEARNED.items() if (number := reasons.count(reason))}
+    reasons = np.where(records["outcome"] == REPLAYED, 0, records["unlearned"])
+    return [UNLEARNED.get(reason) for reason in reasons.tolist()]

@@ -11,6 +11,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from itertools import compress
 from math import nan
 from typing import get_args
 
@@ -77,7 +78,9 @@ class Metrics(MetricFamilies):
         )
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
         self.unreadable = self._counter(
-            "unreadable_records", "Records of the broadcast topics that were skipped", topic=settings.topics.broadcast
+            "unreadable_records",
+            "Records of the broadcast topics and asset profiles that were skipped",
+            topic=(*settings.topics.broadcast, settings.topics.asset_profiles),
         )
         self.learned_anew = self._counter("learned_anew", "Item states that could not be read and are learned again")
         self.topic_problem = self._gauge(
@@ -269,12 +272,13 @@ class Metrics(MetricFamilies):
     def folded(self, folded: Folded, topics: Sequence[str]) -> None:
         """Count a batch's events from these topics: outcomes, and what a producer should look at."""
         self.outcomes(zip(topics, folded.outcomes, strict=True))
-        for reason, number in folded.unlearned.items():
-            self.unlearned.labels(reason).inc(number)
-        if folded.unknown_items:
-            self.unknown_items.inc(folded.unknown_items)
-        for topic in folded.future_topics:
-            self.future_events.labels(topic).inc()
+        for reason, number in Tally(folded.unlearned).items():
+            if reason is not None:
+                self.unlearned.labels(reason).inc(number)
+        if unknown := sum(folded.is_unknown):
+            self.unknown_items.inc(unknown)
+        for topic, number in Tally(compress(topics, folded.is_future)).items():
+            self.future_events.labels(topic).inc(number)
 
     def answered(self, answers: Sequence[Recommendations], taken_ms: Sequence[int]) -> None:
         """Record lists that were just delivered, for events that Kafka appended at `taken_ms`."""

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )  # fmt: skip
 
 from streams.errors import ConfigurationError
+from streams.settings_assets import Assets
 from streams.settings_groups import PREFIX, Group, Kafka, Model, Ops, Privacy, State, Topics
 from streams.settings_learner import Learner
 from streams.settings_lists import Latency, Learning, Profile, Retrieval
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     learner: Learner = Learner.model_validate({})
     latency: Latency = Latency.model_validate({})
     state: State = State.model_validate({})
+    assets: Assets = Assets.model_validate({})
     privacy: Privacy = Privacy.model_validate({})
     http: Http = Http.model_validate({})
     service: Service = Service.model_validate({})

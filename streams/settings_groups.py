@@ -118,6 +118,9 @@ class Topics(Group):
         "item-neighbours", alias="item_neighbours_topic", description="Internal: related items and searches of items"
     )
     sessions: TopicName = Field("sessions", alias="sessions_topic", description="Internal: items of each session")
+    asset_profiles: TopicName = Field(
+        "asset-profiles", alias="asset_profiles_topic", description="Internal: profiles of the streams' content"
+    )
     recommendations: TopicName = Field(
         "recommendations", alias="recommendations_topic", description="Out: ranked lists"
     )
@@ -128,7 +131,7 @@ class Topics(Group):
         "privacy-receipts", alias="privacy_receipts_topic", description="Out: what was forgotten, and when"
     )
     partitions: int = Field(  # a profile keeps the number of a partition in 13 bits
-        8, ge=1, le=8192, description="Partitions of every topic except models, trending and sessions"
+        8, ge=1, le=8192, description="Partitions of every topic except models, trending, sessions and asset profiles"
     )
     replication_factor: int = Field(1, ge=1, le=32, description="Replicas of each partition")
 

@@ -48,6 +48,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 FORWARDED_HEADER = "intentstream-forwarded"
 """Header of a message that a worker forwarded to its key's partition: where the producer wrote it."""
+PRODUCER_HEADER = "ce_source"
+"""Header that names the producer of a message, as in the Kafka binding of CloudEvents. It is optional."""
 TOO_LARGE = "the message is too large to be repeated here"
 """End of `detail` in a dead letter without the message's bytes."""
 Scalar = str | Integer | float | bool | None

@@ -86,6 +86,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
     n = settings.topics.partitions
     events = {POLICY: "delete", CLOCK: "LogAppendTime"}
     sessions_ms = str(round(settings.learning.sessions_retention_days * DAY_MS))
+    profiles_ms = str(round(settings.assets.retention_days * DAY_MS))
     dead_letters_ms = str(round(settings.topics.dead_letters_retention_days * DAY_MS))
     return (
         Topic(settings.topics.clicks, n, events),
@@ -98,6 +99,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
         Topic(settings.topics.item_pairs, n, {POLICY: "delete"}, {RETENTION: str(3 * DAY_MS)}),
         Topic(settings.topics.item_neighbours, n, COMPACT, COMPACT_OFTEN),
         Topic(settings.topics.sessions, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: sessions_ms}),
+        Topic(settings.topics.asset_profiles, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: profiles_ms}),
         *(Topic(changelog_topic(settings, table), n, COMPACT, COMPACT_OFTEN) for table in TABLES),
         Topic(settings.topics.recommendations, n, {POLICY: "delete"}),
         Topic(settings.topics.dead_letters, n, {POLICY: "delete"}, {RETENTION: dead_letters_ms}),

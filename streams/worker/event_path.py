@@ -31,6 +31,7 @@ from streams.outcomes import DEADLINE_EXCEEDED, FORGOTTEN
 from streams.profiles.events import Event
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
+from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery, Shopper, by_partition
@@ -70,6 +71,7 @@ class EventPath:
     delivery: Delivery
     forwarder: Forwarder
     metrics: Metrics
+    assets: AssetPath
     forgotten: Forgotten = field(default_factory=Forgotten)
     _decoders: Mapping[str, Decode] = field(init=False)
     _processed: asyncio.Queue[Processing | Removal] = field(default_factory=asyncio.Queue)
@@ -273,6 +275,7 @@ class EventPath:
         topic, partitions = self.settings.topics.recommendations, self.settings.topics.partitions
         deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
         deliveries += [await self.forwarder.forward(message) for message in processing.misplaced]
+        self.assets.observe_events(processing)
         if folded is not None:
             await self.transitions.room()
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of

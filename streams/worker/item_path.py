@@ -26,6 +26,7 @@ from streams.kafka.producer import LARGEST_MESSAGE, Record
 from streams.metrics import Metrics
 from streams.outcomes import OK
 from streams.serving.servable import ServableSlots
+from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
 from streams.worker.forwarding import Forwarder, is_clearing
@@ -54,6 +55,7 @@ class ItemPath:
     delivery: Delivery
     forwarder: Forwarder
     metrics: Metrics
+    assets: AssetPath
     items_topic: str
     item_vectors_topic: str
     _owned: set[int] = field(default_factory=set)
@@ -115,6 +117,10 @@ class ItemPath:
             deliveries += await self.delivery.send_all(self.item_vectors_topic, partition, of_partition)
         for place in misplaced:
             deliveries.append(await self.forwarder.forward(batch.messages[place], clear=True))
+        self.assets.observe_items(
+            [(batch.messages[place], items[place]) for place in values],
+            [(batch.messages[place], refusal) for place, refusal in refusals.items()],
+        )
         taken = sum(map(len, records.values()))
         self.metrics.outcomes((self.items_topic, OK) for _ in range(taken))
         self.checkpoint.finish_when(batch, deliveries)

@@ -11,6 +11,7 @@ from typing import Any
 
 from faust.types import Message
 
+from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.event_path import EventPath
@@ -27,7 +28,7 @@ PUBLISH_S = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Paths of events, items, item transitions, behaviour, requests to forget shoppers, and trends."""
+    """Paths of events, items, item transitions, behaviour, requests to forget shoppers, trends, and asset profiles."""
 
     events: EventPath
     items: ItemPath
@@ -35,6 +36,7 @@ class Paths:
     transitions: TransitionPath
     privacy: PrivacyPath
     trends: TrendPath
+    assets: AssetPath
 
     @property
     def checkpoints(self) -> tuple[Checkpoint[Message], ...]:

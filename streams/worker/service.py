@@ -72,6 +72,8 @@ class Worker:
         app.task(self._serve)
         app.timer(settings.learning.trending_interval_seconds / paths.trends.ticks)(app.guarded(paths.trends.publish))
         app.timer(settings.learning.behaviour_interval_seconds)(app.guarded(paths.publish_behaviour))
+        if paths.assets.is_on:
+            app.timer(settings.assets.interval_seconds)(app.guarded(paths.assets.publish))
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
         )
@@ -100,6 +102,9 @@ class Worker:
         # Before any message is read: a topic that is created again later would otherwise pass for the first one.
         await self.state_metrics.compare_topics(reader)
         app.run_guarded(self.state_metrics.run(reader))
+        if self.paths.assets.is_on:
+            # Lists do not depend on the profiles, so the start does not wait for them.
+            self._running.append(app.run_guarded(self.paths.assets.reader().run()))
         await self.paths.trends.update_popularity()
         # These objects live long. The collector stops all threads, so keep it from visiting them again.
         gc.collect()

@@ -87,7 +87,7 @@ def test_a_repeated_action_teaches_nothing_and_keeps_its_session(engine: Engine)
     assert [each.item_id for each in folded.transitions] == ["a", "b"]
     assert folded.trends.keys.tolist() == [stable_key("a"), stable_key("b")]
     assert folded.sessions[-1].items == (stable_key("b"), stable_key("a"))
-    assert folded.unlearned == {"repeat": 1}
+    assert folded.unlearned == [None, None, "repeat"]
 
 
 def test_a_robot_teaches_nothing_and_gets_its_lists(engine: Engine) -> None:
@@ -96,9 +96,9 @@ def test_a_robot_teaches_nothing_and_gets_its_lists(engine: Engine) -> None:
     assert len(folded.queries) == len(history)
     for taught in (folded.transitions, folded.sessions, folded.trends.keys):
         assert len(taught) == RULES.robot_events_per_minute
-    assert folded.unlearned == {"robot": 5}
+    assert folded.unlearned == [None] * RULES.robot_events_per_minute + ["robot"] * 5
     again = engine.fold([event(history[-1])], folded.profiles)
-    assert (again.outcomes, again.transitions, again.sessions, again.unlearned) == (["replayed"], [], [], {})
+    assert (again.outcomes, again.transitions, again.sessions, again.unlearned) == (["replayed"], [], [], [None])
 
 
 def test_items_of_one_time_are_before_each_other_in_either_order(engine: Engine) -> None:

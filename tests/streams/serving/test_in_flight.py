@@ -29,6 +29,7 @@ from streams.profiles import codec
 from streams.pseudonyms import Pseudonyms
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
+from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
@@ -77,6 +78,7 @@ class Harness:
             "delivery": delivery,
             "forwarder": self.forwarder,
             "metrics": self.metrics,
+            "assets": AssetPath(settings=settings, producer=cast("Any", self.producer), metrics=self.metrics),
         }
         self.items = ItemPath(checkpoint=self._checkpoint(), **items, **shared)
         self.events = EventPath(

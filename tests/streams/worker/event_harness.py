@@ -40,6 +40,7 @@ from streams.pseudonyms import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
+from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
@@ -151,6 +152,7 @@ class Harness:
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
             metrics=self.metrics,
+            assets=AssetPath(settings=settings, producer=cast("Any", self.producer), metrics=self.metrics),
         )
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:

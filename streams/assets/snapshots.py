@@ -1,0 +1,65 @@
+"""The profile of a stream on Kafka: what one worker saw of it in the last interval, and in this hour. No I/O."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from inference.types import stable_key
+from streams.assets.profile import Stream, StreamRecord
+from streams.errors import InvalidEvent
+
+HOUR_MS = 3_600_000
+Text = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A worker's profile of a stream. The topic is compacted: of each hour, its last snapshot remains.
+
+    Attributes:
+        worker: the worker, from its start to its end.
+        topic, type, producer: the stream.
+        from_ms, until_ms: the interval, on the worker's clock.
+        window: the messages of the interval.
+        hour_ms: start of the hour in which the interval began.
+        hour: the messages of this hour up to `until_ms`.
+    """
+
+    worker: Text
+    topic: Text
+    type: Text
+    producer: Text
+    from_ms: int
+    until_ms: int
+    window: StreamRecord
+    hour_ms: int
+    hour: StreamRecord
+
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return Stream(self.topic, self.type, self.producer)
+
+    @property
+    def key(self) -> bytes:
+        """Key on the topic: one of each worker, stream and hour."""
+        return f"{self.worker}/{self.hour_ms // HOUR_MS}/{stable_key('|'.join(self.stream)):016x}".encode()
+
+
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Return the bytes of a snapshot."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def decode_snapshot(value: bytes | None) -> Snapshot:
+    """Read a snapshot. Its sketches are read later, by `StreamProfile.of`. Raises InvalidEvent."""
+    try:
+        return _decoder.decode(value or b"")
+    except msgspec.ValidationError:
+        raise InvalidEvent("wrong_type", "$", "required a snapshot of a stream's profile") from None
+    except msgspec.DecodeError:
+        raise InvalidEvent("not_msgpack", "$", "required MessagePack") from None

@@ -1,0 +1,22 @@
+"""Settings of the inventory of data assets: the profiles of the streams, and their quality."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from streams.settings_groups import Group
+from streams.settings_values import Duration
+
+
+class Assets(Group):
+    """Profiles of the streams' content."""
+
+    interval_seconds: float = Field(
+        20.0, ge=0, le=3600, alias="assets_interval_seconds",
+        description="Interval between two profiles of the streams' content; 0: no profiles",
+    )  # fmt: skip
+    retention_days: Duration = Field(
+        15,
+        alias="assets_retention_days",
+        description="Retention of the profiles, and of what is learned from them",
+    )

@@ -1,0 +1,90 @@
+"""Snapshots of workers become one history: intervals, hours, and hours that are over."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from streams.assets.collector import Collector
+from streams.assets.history import HOURS, AssetHistory
+from streams.assets.profile import Profiles, Stream
+from streams.assets.snapshots import HOUR_MS, Snapshot, decode_snapshot, encode_snapshot
+from streams.errors import InvalidEvent
+from tests.streams.assets.streams import observed
+from tests.streams.shoppers import act
+
+CLICKS = Stream("clicks", "click", "web")
+START_MS = 1_770_000_000_000 // HOUR_MS * HOUR_MS
+INTERVAL_MS = 20_000
+
+
+def snapshots(worker: str, counts: list[int], start_ms: int = START_MS) -> list[Snapshot]:
+    """Return the snapshots of a worker that sees some clicks in each interval."""
+    collector, made = Collector(worker, start_ms), []
+    for number, count in enumerate(counts, start=1):
+        collector.observe(observed(act("click", "i", start_ms)) for _ in range(count))
+        made += collector.take(start_ms + number * INTERVAL_MS)
+    return made
+
+
+def test_a_snapshot_has_the_interval_and_the_hour_so_far() -> None:
+    first, second = snapshots("a", [3, 4])
+    assert (first.window.messages, first.hour.messages) == (3, 3)
+    assert (second.window.messages, second.hour.messages) == (4, 7)
+    assert (second.from_ms, second.until_ms) == (START_MS + INTERVAL_MS, START_MS + 2 * INTERVAL_MS)
+    assert first.key == second.key
+    assert decode_snapshot(encode_snapshot(second)) == second
+
+
+def test_a_quiet_stream_has_no_snapshot_and_a_new_hour_begins_empty() -> None:
+    per_hour = HOUR_MS // INTERVAL_MS
+    every = snapshots("a", [1] + [0] * (per_hour - 1) + [2])
+    assert [each.hour.messages for each in every] == [1, 2]
+    assert [each.hour_ms for each in every] == [START_MS, START_MS + HOUR_MS]
+    assert every[0].key != every[1].key
+
+
+def test_history_merges_the_workers_intervals_and_hours() -> None:
+    history = AssetHistory()
+    for each in sorted(snapshots("a", [1, 2, 3, 4]) + snapshots("b", [10, 20, 30, 40]), key=lambda s: s.until_ms):
+        history.apply(each)
+    assert history.window(60)[CLICKS].messages == 99
+    assert history.window(20)[CLICKS].messages == 44
+    assert history.hour(START_MS)[CLICKS].messages == 110
+    assert history.last_hours()[CLICKS].messages == 110
+
+
+def test_a_repeated_snapshot_counts_once_in_its_hour() -> None:
+    history, (only,) = AssetHistory(), snapshots("a", [5])
+    for _ in range(2):
+        history.apply(only)
+    assert history.hour(START_MS)[CLICKS].messages == 5
+
+
+def test_an_hour_is_handed_on_once_when_it_is_over_and_old_hours_are_dropped() -> None:
+    sealed: list[tuple[int, int]] = []
+
+    def on_sealed(hour_ms: int, profiles: Profiles) -> None:
+        sealed.append((hour_ms, profiles[CLICKS].messages))
+
+    history = AssetHistory(on_sealed)
+    for hour in range(HOURS + 6):
+        for each in snapshots("a", [1, hour], START_MS + hour * HOUR_MS):
+            history.apply(each)
+    assert sealed == [(START_MS + hour * HOUR_MS, 1 + hour) for hour in range(HOURS + 4)]
+    assert len(history.hours()) <= HOURS + 2
+    (late,) = snapshots("late", [9], START_MS)
+    history.apply(late)
+    assert len(sealed) == HOURS + 4
+
+
+def test_unreadable_records_are_refused_and_leave_no_trace() -> None:
+    history, (snapshot,) = AssetHistory(), snapshots("a", [5])
+    broken = msgspec.structs.replace(snapshot.hour.columns["user_id"], distinct=b"?")
+    hour = msgspec.structs.replace(snapshot.hour, columns={"user_id": broken})
+    with pytest.raises(ValueError, match="required sketches"):
+        history.apply(msgspec.structs.replace(snapshot, hour=hour))
+    assert history.hours() == []
+    for value in (None, b"", b"\xff", msgspec.msgpack.encode([1, 2]), b"[]"):
+        with pytest.raises(InvalidEvent):
+            decode_snapshot(value)
