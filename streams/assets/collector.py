@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from streams.assets.profile import Observation, Profiles
 from streams.assets.snapshots import HOUR_MS, Snapshot
 
-ADDED_AT_ONCE = 256
+ADDED_AT_ONCE = 512
 """Messages that are added to the sketches together. A field costs about the same for one message as for twenty."""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,10 +94,11 @@ class Column:
 
     def add_numbers(self, values: Sequence[float]) -> None:
         """Add numbers to the quantiles, cut to the range of 32-bit floats. Those that are not finite are left out."""
-        kept = [min(max(value, -MOST), MOST) for value in values if isfinite(value)]
-        if kept:
+        numbers = np.asarray(values, dtype=np.float64)
+        kept = numbers[np.isfinite(numbers)].clip(-MOST, MOST)
+        if len(kept):
             sketch = self._quantiles = self._quantiles or kll_floats_sketch(QUANTILES_K)
-            sketch.update(np.array(kept, dtype=np.float32))
+            sketch.update(kept.astype(np.float32))
 
     def examine(self, texts: Sequence[str]) -> None:
         """Search a sample of free texts for personal data. A column that has some keeps no frequent values."""
