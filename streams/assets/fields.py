@@ -17,7 +17,7 @@ REFUSED = "refused"
 
 
 class Kind(Enum):
-    """What a field holds. It decides which sketches are kept."""
+    """Content of a field. It decides which sketches are kept."""
 
     ID = "id"
     """An identifier: distinct values."""
@@ -35,7 +35,7 @@ class FieldSpec:
 
     Attributes:
         name: its name in the message.
-        kind: what it holds.
+        kind: its content.
         read: returns its value from a message, None if it is missing.
         required: whether the contract requires it.
         shopper: whether it identifies a shopper or may quote one. Its values are never kept, only counts of them.
