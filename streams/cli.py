@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
     "evaluate-compare": "Compare two evaluations: whether B is better than A, or the difference is chance.",
     "evaluate-suggestions": "Evaluate query suggestions on real queries, beside most-popular completion.",
+    "value": "Measure what each source, feature, event type, field, attribute and day of history is worth.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
     "train-sequence": "Train a sequence model on a shop's events, and write a new version of the model.",
@@ -43,8 +44,8 @@ COMMANDS = {
 }
 
 OFFLINE = {
-    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence",
-    "learn", "distill",
+    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "value", "examples", "train-ranker",
+    "train-sequence", "learn", "distill",
 }  # fmt: skip
 """The commands of `training.commands`. The others are in `streams.commands`."""
 

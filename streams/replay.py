@@ -53,6 +53,7 @@ class Replay:
         records: the catalogue, encoded by this model.
         listener: receives each update of the behaviour, beside the sources.
         placement: name of the placement that the lists are for. The placements of event types have no effect.
+        query_vectors: vectors of searches by their text, to share them between replays of one model; by default none.
 
     Raises:
         ConfigurationError: the placements are invalid, or none has this name.
@@ -65,6 +66,7 @@ class Replay:
         records: Sequence[ItemVector],
         listener: LearnsRecords | None = None,
         placement: str = DEFAULT,
+        query_vectors: dict[str, Vector] | None = None,
     ) -> None:
         self.profiles: dict[str, bytes] = {}
         self.learned = InMemoryBehaviour(cooccurrence_rules(settings), RecentSessions())
@@ -85,7 +87,7 @@ class Replay:
         while self.recommender.catalogue.build_index(BATCH):
             pass
         self._offsets = {settings.topics.clicks: 0, settings.topics.searches: 0}
-        self._query_vectors: dict[str, Vector] = {}
+        self._query_vectors: dict[str, Vector] = {} if query_vectors is None else query_vectors
         self._trends_ms = self._behaviour_ms = self._newest_ms = 0
 
     def recommend(self, interactions: Iterable[Interaction]) -> Iterator[Recommendations]:

@@ -146,12 +146,12 @@ def evaluate(**arguments: Any) -> None:
     if (options.events is None) == (options.judgements is None):
         raise click.UsageError("required --events or --judgements, got both or neither")
     if options.html_file:
-        _require("matplotlib", "--html", "evaluate")
+        require("matplotlib", "--html", "evaluate")
     if options.sasrec:
-        _require("torch", "--sasrec", "distill")
+        require("torch", "--sasrec", "distill")
     if options.ranker == "fitted":
         for package in ("scipy", "onnx"):
-            _require(package, "--ranker fitted", "train")
+            require(package, "--ranker fitted", "train")
     intervals = {"trending_interval_seconds": options.refresh, "behaviour_interval_seconds": options.refresh}
     settings = load_settings({"list_size": options.ks[-1], **intervals})
     if options.placement != DEFAULT:
@@ -210,7 +210,7 @@ def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) ->
         return run(System(settings, bundle, items, records, fit), interactions, evaluation, start_phase)
 
 
-def _require(package: str, option: str, extra: str) -> None:
+def require(package: str, option: str, extra: str) -> None:
     """Raise ConfigurationError if a package is missing, before the evaluation starts."""
     if find_spec(package) is None:
         raise ConfigurationError(f"{option} needs {package}: pip install 'intentstream[{extra}]'")

@@ -52,7 +52,8 @@ def plots(report: Report) -> list[tuple[str, str]]:
     return drawn
 
 
-def _drawn(height: float, draw: Callable[[Axes], object]) -> str:
+def svg_of(height: float, draw: Callable[[Axes], object]) -> str:
+    """Return a plot as SVG. `draw` draws it, and its qualified name makes the ids in the SVG."""
     with rc_context({**STYLE, "svg.hashsalt": draw.__qualname__}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure.add_subplot())
@@ -62,7 +63,7 @@ def _drawn(height: float, draw: Callable[[Axes], object]) -> str:
     return svg[svg.index("<svg") :].replace(INK, "currentColor")
 
 
-def _errors(found: Sequence[Estimate]) -> list[list[float]]:
+def errors(found: Sequence[Estimate]) -> list[list[float]]:
     """Return the distances from each value to the ends of its interval."""
     return [[max(each.value - each.low, 0) for each in found], [max(each.high - each.value, 0) for each in found]]
 
@@ -72,14 +73,14 @@ def _bars(report: Report, metric: str, k: int) -> str:
     found = [row.metrics[metric][str(k)] for row in rows]
 
     def bars(axes: Axes) -> None:
-        axes.barh([row.name for row in rows], [each.value for each in found], xerr=_errors(found), ecolor=INK,
+        axes.barh([row.name for row in rows], [each.value for each in found], xerr=errors(found), ecolor=INK,
                   color=[COLOURS[row.group] for row in rows], height=0.7)  # fmt: skip
         axes.set_xlabel(metric_title(metric, k))
         axes.set_xlim(left=0)
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
-    return _drawn(0.6 + 0.28 * len(rows), bars)
+    return svg_of(0.6 + 0.28 * len(rows), bars)
 
 
 def _by_length(report: Report, metric: str) -> str:
@@ -96,7 +97,7 @@ def _by_length(report: Report, metric: str) -> str:
         axes.set_ylabel(f"{TITLES[metric]}@k")
         _finish(axes)
 
-    return _drawn(3.6, by_length)
+    return svg_of(3.6, by_length)
 
 
 def _by_slice(report: Report, parts: Sequence[Slice]) -> str:
@@ -107,13 +108,13 @@ def _by_slice(report: Report, parts: Sequence[Slice]) -> str:
         for place, (name, colour) in enumerate(zip(names, LINES, strict=False)):
             found = [each.found[name] for each in parts]
             axes.bar([x + (place - (len(names) - 1) / 2) * width for x in range(len(parts))],
-                     [each.value for each in found], width, yerr=_errors(found), ecolor=INK, color=colour,
+                     [each.value for each in found], width, yerr=errors(found), ecolor=INK, color=colour,
                      label=name, error_kw={"linewidth": 0.8})  # fmt: skip
         axes.set_xticks(range(len(parts)), [f"{each.name}\n{each.targets:,}" for each in parts])
         axes.set_ylabel("share found")
         _finish(axes)
 
-    return _drawn(3.6, by_slice)
+    return svg_of(3.6, by_slice)
 
 
 def _worth(report: Report) -> str:
@@ -121,14 +122,14 @@ def _worth(report: Report) -> str:
     losses = [each.loss for each in worth]
 
     def worths(axes: Axes) -> None:
-        axes.barh([each.source for each in worth], [each.value for each in losses], xerr=_errors(losses), ecolor=INK,
+        axes.barh([each.source for each in worth], [each.value for each in losses], xerr=errors(losses), ecolor=INK,
                   color=[OURS if each.value > 0 else SOURCE for each in losses], height=0.7)  # fmt: skip
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"loss of {metric_title(*report.primary[0])} without the source")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
-    return _drawn(0.6 + 0.3 * len(worth), worths)
+    return svg_of(0.6 + 0.3 * len(worth), worths)
 
 
 def _fairness(report: Report) -> str:
@@ -137,7 +138,7 @@ def _fairness(report: Report) -> str:
     exposure = [100 * each.protected for each in report.fairness]
 
     def fairness(axes: Axes) -> None:
-        axes.errorbar(exposure, [each.value for each in found], yerr=_errors(found), fmt="o-", color=OURS, ecolor=INK,
+        axes.errorbar(exposure, [each.value for each in found], yerr=errors(found), fmt="o-", color=OURS, ecolor=INK,
                       elinewidth=0.8)  # fmt: skip
         for each, x, estimate in zip(report.fairness, exposure, found, strict=True):
             axes.annotate(f"{each.fairness:g}", (x, estimate.value), textcoords="offset points", xytext=(6, 6))
@@ -146,7 +147,7 @@ def _fairness(report: Report) -> str:
         axes.grid()
         axes.set_axisbelow(True)
 
-    return _drawn(3.6, fairness)
+    return svg_of(3.6, fairness)
 
 
 def _calibration(calibration: Calibration) -> str:
@@ -156,7 +157,7 @@ def _calibration(calibration: Calibration) -> str:
 
     def reliability(axes: Axes) -> None:
         axes.plot([0, greatest], [0, greatest], color=SOURCE, linewidth=0.8, label="predicted = observed")
-        axes.errorbar(predicted, [each.value for each in found], yerr=_errors(found), fmt="o-", color=OURS, ecolor=INK,
+        axes.errorbar(predicted, [each.value for each in found], yerr=errors(found), fmt="o-", color=OURS, ecolor=INK,
                       elinewidth=0.8, label="a tenth of the items")  # fmt: skip
         # Most probabilities are small. Roots spread them, and still have a place for 0.
         for set_scale, set_limits in ((axes.set_xscale, axes.set_xlim), (axes.set_yscale, axes.set_ylim)):
@@ -168,7 +169,7 @@ def _calibration(calibration: Calibration) -> str:
         axes.set_axisbelow(True)
         axes.legend(loc="upper left")
 
-    return _drawn(4.6, reliability)
+    return svg_of(4.6, reliability)
 
 
 def _root(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -192,7 +193,7 @@ def _times(report: Report) -> str:
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
-    return _drawn(0.6 + 0.28 * len(bars), times)
+    return svg_of(0.6 + 0.28 * len(bars), times)
 
 
 def _compared(report: Report) -> list[Row]:

@@ -67,7 +67,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
         data=_data_of(log, len(found), chosen, start),
         model=_model_of(system, event_hashes(log.interactions[start:])),
         options=_options_of(options),
-        settings=_settings_of(system.settings),
+        settings=settings_of(system.settings),
         primary=options.primary,
         rows=list(
             rows(measured, {"ours": result.ours, "baseline": baselines, "source": sources}, ks, log.catalogue, counts)
@@ -110,7 +110,7 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
         data=data,
         model=_model_of(system, hashes_of(judgements, system.items)),
         options=_options_of(options),
-        settings=_settings_of(system.settings),
+        settings=settings_of(system.settings),
         primary=options.primary,
         rows=list(rows(measured, {"ours": rankings[:1], "baseline": rankings[1:]}, options.ks, 0, None)),
         best_baseline=best,
@@ -235,7 +235,7 @@ def _options_of(options: Options) -> dict[str, Plain | list[int]]:
     }
 
 
-def _settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
+def settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
     """Return the settings that change lists, without addresses and secrets."""
     groups: dict[str, dict[str, Plain | list[str]]] = settings.model_dump(mode="json", by_alias=True)
     values = {name: value for group in groups.values() for name, value in group.items()}

@@ -112,7 +112,7 @@ class SystemPass:
         self._placement = replay.placement
         named = self._placement.sources
         self._sources = [name for name in replay.recommender.source_names if named is None or name in named]
-        self._number_of = _numbers(replay, log)
+        self._number_of = item_numbers(replay, log)
         self._sample = {case: place for place, case in enumerate(sample.tolist())}
         self._sampled = sample
         self._ours, self._fused = self._empty(len(cases)), self._empty(len(cases))
@@ -250,7 +250,7 @@ class SystemPass:
         )
 
 
-def _numbers(replay: Replay, log: Log) -> npt.NDArray[np.int32]:
+def item_numbers(replay: Replay, log: Log) -> npt.NDArray[np.int32]:
     """Return the item number of each row of the catalogue."""
     catalogue = replay.recommender.catalogue
     keys = np.array([stable_key(name) for name in log.item_ids[: log.catalogue]], dtype=np.uint64)

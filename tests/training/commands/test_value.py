@@ -1,0 +1,133 @@
+"""`value` on a small log: its files, its determinism, and its continuation after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from streams.cli import cli
+from streams.contracts.serde import encode_json
+from tests.streams.desk import assert_one_line
+from tests.training.value.small_study import SHOP, shop_events
+from training.commands.value import CHOICES
+from training.value.sections import NAMES
+
+
+class Workspace:
+    """A folder with a catalogue and events, and the command on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "items.jsonl").write_bytes(b"\n".join(map(encode_json, SHOP)))
+        (folder / "events.jsonl").write_bytes(b"\n".join(map(encode_json, shop_events())))
+
+    def arguments(self, output: str, *options: str) -> list[str]:
+        catalog, events = str(self.folder / "items.jsonl"), str(self.folder / "events.jsonl")
+        given = ["--catalog", catalog, "--events", events, "--output", str(self.folder / output)]
+        return ["value", *given, "--test-share", "0.5", "--pairs", "3", *options]
+
+    def value(self, output: str, *options: str) -> Result:
+        return CliRunner(env={"COLUMNS": "100"}).invoke(cli, self.arguments(output, "--jobs", "1", *options))
+
+    def report(self, output: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / output / "value.json").read_bytes())
+        return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_all_sections_are_written_and_printed(workspace: Workspace) -> None:
+    result = workspace.value("out")
+    assert result.exit_code == 0, result.output
+    assert "Without its most valuable asset" in result.stdout
+    report = workspace.report("out")
+    assert (report["schema"], report["version"], report["protocol"]) == ("intentstream-value", 1, "next-item")
+    assert [*report["sections"]] == ["assets", "overlap"]
+    kinds = {each["kind"] for each in report["sections"]["assets"]}
+    assert kinds == {"source", "group", "feature", "type", "field", "attribute", "history"}
+    overlap = report["sections"]["overlap"]
+    total = sum(each["value"]["value"] for each in overlap["values"])
+    assert total == pytest.approx(overlap["whole"]["value"] - overlap["nothing"]["value"] + overlap["gap"], abs=1e-9)
+    assert any("replays" in each for each in report["plan"])
+    page = (workspace.folder / "out" / "value.html").read_text()
+    assert page.count("<svg") >= 8
+    assert "frozen" in page
+    assert "0 by construction" not in page  # this shop sends nothing that is not read
+    assert not re.search(r"(src|href)=[\"']?(http|//)|@import|url\(http", page)
+
+
+def test_only_some_parts_are_measured(workspace: Workspace) -> None:
+    result = workspace.value("out", "--only", "types,history", "--protocol", "search")
+    assert result.exit_code == 0, result.output
+    report = workspace.report("out")
+    assert [*report["sections"]] == ["assets"]
+    assert {each["kind"] for each in report["sections"]["assets"]} == {"type", "history"}
+    assert report["options"]["k"] == 10
+
+
+def test_a_second_run_finds_all_replays_and_another_seed_none(workspace: Workspace) -> None:
+    def sections(output: str) -> Any:
+        return workspace.report(output)["sections"]
+
+    assert workspace.value("one", "--only", "types,overlap").exit_code == 0
+    first, ran = sections("one"), workspace.report("one")["replays"]["run"]
+    assert workspace.value("one", "--only", "types,overlap").exit_code == 0
+    assert sections("one") == first
+    assert workspace.report("one")["replays"]["run"] == 0 < ran
+    assert workspace.value("other", "--only", "types,overlap").exit_code == 0
+    assert sections("other") == first
+    assert workspace.value("one", "--only", "types,overlap", "--seed", "1").exit_code == 0
+    assert workspace.report("one")["replays"]["found"] == 0
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signal.Signals) -> None:
+    arguments = workspace.arguments("out", "--jobs", "2", "--only", "types,fields,overlap")
+    command = [sys.executable, "-m", "streams", *arguments]
+    replays = workspace.folder / "out" / "replays"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while len(list(replays.glob("*.npz"))) < 4 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # Ctrl-C in a terminal goes to all processes of the group.
+        os.killpg(process.pid, signal_number)
+        _, errors = process.communicate(timeout=60)
+    assert b"Traceback" not in errors, errors.decode()
+    known = len(list(replays.glob("*.npz")))
+    assert known >= 4
+    assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
+    assert not (workspace.folder / "out" / "value.json").exists()
+    finished = subprocess.run(command, check=False, capture_output=True, timeout=200)
+    assert finished.returncode == 0, finished.stderr.decode()
+    report = workspace.report("out")
+    assert report["replays"]["found"] >= 4
+    assert workspace.value("whole", "--only", "types,fields,overlap").exit_code == 0
+    assert report["sections"] == workspace.report("whole")["sections"]
+
+
+def test_errors_are_one_line(workspace: Workspace) -> None:
+    assert "required names from" in workspace.value("out", "--only", "sources,nothing").output
+    nothing = workspace.value("out", "--only", "context")
+    assert nothing.exit_code == 2
+    assert "Error: --only: required data for context, got none in this log" in nothing.stderr
+    (workspace.folder / "file").write_text("")
+    assert_one_line(workspace.value("file/out"), 2, "--output: required a folder")
+    (workspace.folder / "events.jsonl").write_text("\n")
+    assert_one_line(workspace.value("out"), 2, "required at least one event")
+
+
+def test_the_help_names_all_parts() -> None:
+    assert CHOICES == NAMES

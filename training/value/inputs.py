@@ -1,0 +1,77 @@
+"""Loads a study from files, the same in each process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from inference.bundle import Bundle
+from streams.contracts.jsonlines import read_items
+from streams.errors import ConfigurationError
+from streams.event_log import read_event_log, without_repeats
+from streams.factory import load_model, profile_rules
+from streams.items.encoded import read_vectors
+from streams.profiles.profile import occurred_ms
+from streams.settings import Settings, load_settings
+from training.evaluation.run import settings_of
+from training.value.store import VERSION, digest_of, digest_of_file
+from training.value.study import Study, StudyOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Files and options.
+
+    Attributes:
+        catalog, events: JSON Lines files.
+        vectors: vectors of the catalogue, None without.
+        options: the options of the study.
+        refresh_s: seconds of event time between updates from all shoppers' actions.
+    """
+
+    catalog: Path
+    events: Path
+    vectors: Path | None
+    options: StudyOptions
+    refresh_s: float
+
+    def __call__(self) -> Study:
+        """Load the study silently, for a further process."""
+        return self.load(lambda _: None)
+
+    def load(self, warn: Callable[[str], object]) -> Study:
+        """Load the study. `warn` receives sentences about the file of events.
+
+        Raises:
+            InvalidLine: a line breaks the contract.
+            ConfigurationError: a file cannot be read, or there are no events.
+        """
+        settings = self.settings
+        bundle = load_model(settings)
+        items = [line.message for line in read_items(self.catalog)]
+        log = read_event_log(self.events, profile_rules(settings).max_clock_skew_ms, warn=warn)
+        interactions = sorted(without_repeats(log.interactions), key=occurred_ms)
+        if not interactions:
+            raise ConfigurationError(f"{self.events}: required at least one event, got none")
+        encoded = read_vectors(self.vectors, bundle) if self.vectors is not None and self.vectors.exists() else {}
+        return Study(settings, bundle, items, interactions, encoded, self.options)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with the lists and the intervals of the study."""
+        intervals = {"trending_interval_seconds": self.refresh_s, "behaviour_interval_seconds": self.refresh_s}
+        return load_settings({"list_size": self.options.k, **intervals})
+
+    def digest(self, bundle: Bundle) -> str:
+        """Return the digest of everything that results depend on."""
+        return digest_of(
+            str(VERSION),
+            digest_of_file(self.catalog),
+            digest_of_file(self.events),
+            str(bundle.manifest),
+            msgspec.json.encode(settings_of(self.settings), order="deterministic").decode(),
+            str(self.options),
+        )

@@ -1,0 +1,179 @@
+"""The section on single assets: what the lists lose without each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import RenderableType
+
+from training.bootstrap import resampled_means
+from training.evaluation.estimates import estimate
+from training.evaluation.figures import metric_title, percent
+from training.evaluation.report import Estimate
+from training.value import views
+from training.value.assets import KINDS, Asset, assets_of, described
+from training.value.planning import MARGIN, SHARE, plan_assets
+from training.value.removal import DAY_MS
+from training.value.report import FROZEN, RETRAINED, AssetValue
+from training.value.runner import Result
+from training.value.sections import Workplace
+from training.value.study import METRICS, Floats, Job, Part, Scope, Study, ablated_features, ranking
+
+RECENT_DAYS, FEWEST_RECENT = 7, 100
+"""Periods of history are compared on the lists of the first RECENT_DAYS of the test, if there are FEWEST_RECENT."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetValues:
+    """The section. `metric` is the primary metric, `k` the length of the lists."""
+
+    values: Sequence[AssetValue]
+    metric: str
+    k: int
+    events: int
+
+    def to_json(self) -> object:
+        """Return the values."""
+        return list(self.values)
+
+    def sentence(self) -> str:
+        """Name the most valuable asset, and count those without a measurable value."""
+        measured = [each for each in self.values if each.loss and each.kind != "group"]
+        if not measured:
+            return "No asset could be measured."
+        best = max(measured, key=lambda each: each.loss[self.metric].value)
+        loss = best.loss[self.metric]
+        title = metric_title(self.metric, self.k)
+        helping = sum(each.loss[self.metric].low > 0 for each in measured)
+        harming = sum(each.loss[self.metric].high < 0 for each in measured)
+        relative = f" ({percent(best.relative)})" if best.relative is not None else ""
+        sign = "loses" if loss.low > 0 else "seems to lose"
+        return (
+            f"Without its most valuable asset, {best.title} ({best.kind}), the shop {sign} {loss.value:.4f} "
+            f"{title}{relative}. Of {len(measured)} assets, {helping} help, {harming} do harm, and "
+            f"{len(measured) - helping - harming} make no difference that these lists show."
+        )
+
+    def tables(self) -> Sequence[RenderableType]:
+        """Return a table for each kind."""
+        return views.asset_tables(self.values, self.metric, self.k)
+
+    def html(self) -> str:
+        """Return a plot and a table for each kind."""
+        return views.asset_html(self.values, self.metric, self.k)
+
+
+def asset_values(workplace: Workplace) -> AssetValues | None:
+    """Replay the shop without each asset of the chosen kinds. Return None if the shop has no such asset."""
+    study = workplace.study
+    kinds = [kind for kind in KINDS if kind in workplace.chosen]
+    whole = workplace.whole
+    assets = assets_of(study, study.part(whole), kinds)
+    if not assets:
+        return None
+    wanted = {study.job(whole, each.variant).key for each in assets if _is_replayed(each)}
+    ablations = _ablations(study) if {"sources", "features"} & {*kinds} else 0
+    share = SHARE if "overlap" in workplace.chosen else 1.0
+    plan = plan_assets(
+        workplace.costs, whole, len(wanted) + 1, ablations, MARGIN * share * workplace.remaining_s(),
+        workplace.runner.jobs,
+    )  # fmt: skip
+    scope = whole if workplace.limits.events is not None else plan.scope
+    if scope != whole:
+        assets = assets_of(study, study.part(scope), kinds)
+    part = study.part(scope)
+    workplace.note(
+        f"Single assets: {len(wanted) + 1} replays of the newest {scope.events:,} of {len(study.interactions):,} "
+        f"events, {len(part.cases):,} of {part.found:,} lists, about {max(plan.seconds / 60, 0.1):.1f} minutes"
+    )
+    results = replayed(workplace, scope, assets, is_ablated=ablations > 0)
+    return AssetValues(
+        list(values_of(study, part, assets, results)), study.options.primary, study.options.k, scope.events
+    )
+
+
+def replayed(workplace: Workplace, scope: Scope, assets: Sequence[Asset], *, is_ablated: bool) -> Mapping[str, Result]:
+    """Run the replays of assets, and return the results by the key of the variant; the whole shop's by an empty one."""
+    study, runner = workplace.study, workplace.runner
+    jobs: dict[str, Job] = {"": study.whole_job(scope, ablated=is_ablated)}
+    jobs |= {each.variant.key: study.job(scope, each.variant) for each in assets if _is_replayed(each)}
+    advance = workplace.start_phase("Replays without assets", len(jobs))
+    futures: dict[Future[Result], str] = {runner.submit(job): key for key, job in jobs.items()}
+    for _ in as_completed(futures):
+        advance(1)
+    return {key: runner.submit(job).result() for key, job in jobs.items()}
+
+
+def values_of(study: Study, part: Part, assets: Sequence[Asset], results: Mapping[str, Result]) -> list[AssetValue]:
+    """Return the value of each asset, in the order given."""
+    is_recent = part.log.at_ms[part.cases.at] < part.log.at_ms[part.start] + RECENT_DAYS * DAY_MS
+    recent = np.flatnonzero(is_recent)
+    every = np.arange(len(part.cases))
+    if len(recent) < FEWEST_RECENT:
+        recent = every
+    found: dict[int, AssetValue] = {}
+    for is_history, cases in ((False, every), (True, recent)):
+        own = [
+            n for n, each in enumerate(assets) if (each.kind == "history") == is_history and each.state == "measured"
+        ]
+        lists = [_without(assets[n], results) for n in own]
+        found |= dict(zip(own, _measured(study, part, cases, [assets[n] for n in own], lists, results), strict=True))
+    return [found[n] if n in found else _unmeasured(each) for n, each in enumerate(assets)]
+
+
+def _is_replayed(asset: Asset) -> bool:
+    return asset.state == "measured" and not asset.ranking
+
+
+def _ablations(study: Study) -> int:
+    return len(study.settings.retrieval.sources) + len(ablated_features())
+
+
+def _without(asset: Asset, results: Mapping[str, Result]) -> Floats:
+    return ranking(results[""], asset.ranking) if asset.ranking else ranking(results[asset.variant.key])
+
+
+def _unmeasured(asset: Asset) -> AssetValue:
+    return AssetValue(**described(asset))  # type: ignore[arg-type]
+
+
+def _measured(
+    study: Study, part: Part, cases: npt.NDArray[np.int64], assets: Sequence[Asset], lists: Sequence[Floats],
+    results: Mapping[str, Result],
+) -> list[AssetValue]:  # fmt: skip
+    """Return the values of assets over some of the cases, all with the same resamples of the shoppers."""
+    if not assets:
+        return []
+    stacked = np.stack([ranking(results[""]), *lists], axis=1)[cases]  # (cases, 1 + assets, METRICS)
+    draws = resampled_means(stacked.reshape(len(cases), -1), part.cases.user[cases], study.options.seed)
+    draws, means = draws.reshape(-1, *stacked.shape[1:]), stacked.mean(axis=0)
+    first = METRICS.index(study.options.primary)
+    found = []
+    for number, asset in enumerate(assets, start=1):
+        relative = None
+        if means[0, first] > 0 and (draws[:, 0, first] > 0).all():
+            relative = estimate(
+                float(1 - means[number, first] / means[0, first]), 1 - draws[:, number, first] / draws[:, 0, first]
+            )
+        losses: dict[str, Estimate] = {
+            metric: estimate(
+                float(means[0, column] - means[number, column]), draws[:, 0, column] - draws[:, number, column]
+            )
+            for column, metric in enumerate(METRICS)
+        }
+        found.append(
+            AssetValue(
+                **described(asset),  # type: ignore[arg-type]
+                model=RETRAINED if study.options.fitted and not asset.ranking else FROZEN,
+                cases=len(cases),
+                whole=estimate(float(means[0, first]), draws[:, 0, first]),
+                without=estimate(float(means[number, first]), draws[:, number, first]),
+                loss=losses,
+                relative=relative,
+            )
+        )
+    return found

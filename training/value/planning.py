@@ -1,0 +1,99 @@
+"""Chooses how much of a log is replayed so that a study fits into a number of minutes. No I/O.
+
+One small replay is timed first. The time of another one is the time to make it, plus times for each event and each
+list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from training.value.study import Scope
+
+TIMED = Scope(8000, 200)
+"""The replay that is timed."""
+FEWEST_EVENTS, FEWEST_LISTS = 3000, 200
+FEWEST_PAIRS, WANTED_PAIRS, MOST_PAIRS = 4, 12, 60
+SHARE = 0.45
+"""Share of the time for replays without single assets, if Shapley values follow."""
+MARGIN = 0.85
+"""Share of the time that is planned: estimates err."""
+ABLATION = 0.4
+"""Time of a list without one source or feature, as a share of that of a list with retrieval."""
+
+
+class Costs(NamedTuple):
+    """Seconds to make a replay, for an event, and for a list."""
+
+    make_s: float
+    event_s: float
+    list_s: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], scope: Scope) -> Costs:
+        """Return the costs from the times of a replay."""
+        make_s, events_s, lists_s = seconds
+        return cls(make_s, events_s / max(scope.events, 1), lists_s / max(scope.lists, 1))
+
+    def seconds(self, scope: Scope, *, ablations: int = 0) -> float:
+        """Return the time of a replay whose lists are also made without each of some sources and features."""
+        lists_s = scope.lists * self.list_s * (1 + ABLATION * ablations)
+        return self.make_s + scope.events * self.event_s + lists_s
+
+
+class AssetsPlan(NamedTuple):
+    """The part of the log for replays without single assets, and their estimated time."""
+
+    scope: Scope
+    seconds: float
+
+
+class OverlapPlan(NamedTuple):
+    """The part of the log for Shapley values, the number of pairs of orders, and their estimated time."""
+
+    scope: Scope
+    pairs: int
+    seconds: float
+
+
+def plan_assets(costs: Costs, whole: Scope, replays: int, ablations: int, limit_s: float, jobs: int) -> AssetsPlan:
+    """Return the greatest part of the log for `replays`, one of them with `ablations`, in `limit_s` on `jobs` cores.
+
+    First the log is cut to its newest events, at least FEWEST_EVENTS.
+    """
+
+    def seconds(scope: Scope) -> float:
+        ablated_s = costs.seconds(scope, ablations=ablations)
+        return max((ablated_s + replays * costs.seconds(scope)) / jobs, ablated_s)
+
+    fewest, most = min(FEWEST_EVENTS, whole.events), whole.events
+    if seconds(whole) > limit_s:
+        # The time grows with the number of events, so halving the interval finds the greatest number that fits.
+        while most - fewest > max(whole.events // 200, 1):
+            middle = (fewest + most) // 2
+            fewest, most = (middle, most) if seconds(Scope(middle, whole.lists)) <= limit_s else (fewest, middle)
+        whole = Scope(_rounded(fewest), whole.lists)
+    return AssetsPlan(whole, seconds(whole))
+
+
+def plan_overlap(costs: Costs, whole: Scope, players: int, limit_s: float, jobs: int) -> OverlapPlan:
+    """Return the part of the log and the number of pairs for Shapley values in `limit_s` on `jobs` cores.
+
+    A pair visits 2 · players sets of assets at most, and there are 2^players of them.
+    """
+    sets = min(2 * players * WANTED_PAIRS, 2**players)
+    each_s = limit_s * jobs / sets
+    affordable = (each_s - costs.make_s - whole.lists * costs.list_s) / max(costs.event_s, 1e-9)
+    events = min(whole.events, max(int(affordable), FEWEST_EVENTS))
+    scope = Scope(events if events == whole.events else _rounded(events), whole.lists)
+    replay_s = costs.seconds(scope)
+    sets = int(limit_s * jobs / replay_s)
+    pairs = MOST_PAIRS if sets >= 2**players else min(max(sets // (2 * players), FEWEST_PAIRS), MOST_PAIRS)
+    return OverlapPlan(scope, pairs, min(2 * players * pairs, 2**players) * replay_s / jobs)
+
+
+def _rounded(number: int) -> int:
+    """Return a number rounded down to two digits."""
+    step = int(10 ** max(len(str(number)) - 2, 0))
+    return max(number // step * step, 1)

@@ -1,0 +1,224 @@
+"""The data of a study: a log, a catalogue and a model, and replays of a shop that has less of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.bundle import Bundle
+from inference.pipeline import ScoresFeatures
+from inference.types import Item, Vector
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction
+from streams.factory import profile_rules
+from streams.items.encoded import Encoded, encode_catalogue
+from streams.replay import Replay
+from streams.settings import Settings
+from training.evaluation.cases import Cases, cases, sampled
+from training.evaluation.metrics import at_k, gains
+from training.evaluation.plan import PRIMARY
+from training.evaluation.system_pass import item_numbers
+from training.log import Log, first_tested, read_log
+from training.ranker.gather import Sampling, as_examples, example_lists, first_ranked
+from training.value.rankings import Ablations, whole
+from training.value.removal import Kept, kept_events, without_attributes
+from training.value.replayed import ListPass, Rankings, moments
+from training.value.variants import NO_NAMES, Variant
+
+METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
+"""The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
+LISTS, AFTER, NEGATIVES = 4000, 0.3, 60
+"""A ranker is fitted to about LISTS lists, after the share AFTER of the learning period, with NEGATIVES each."""
+SECONDS = "seconds"
+"""The name of a result's times: of making the replay, of the events, and of the lists, float64 (3,)."""
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[int], None]
+
+
+def silent(_steps: int) -> None:
+    """Show no progress."""
+
+
+class Scope(NamedTuple):
+    """The part of a log that is replayed: its newest events, and the number of lists, drawn at random."""
+
+    events: int
+    lists: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """The options of a study that change its results.
+
+    Attributes:
+        protocol: next-item, next-basket or search.
+        test_share: share of the log that is tested, at its end.
+        seed: seed of all draws.
+        fitted: whether a ranker is fitted for each variant of the shop.
+    """
+
+    protocol: str = "next-item"
+    test_share: float = 0.2
+    seed: int = 0
+    fitted: bool = False
+
+    @property
+    def k(self) -> int:
+        """The length of the lists."""
+        return PRIMARY[self.protocol][0][1]
+
+    @property
+    def primary(self) -> str:
+        """The metric that ranks the assets."""
+        return PRIMARY[self.protocol][0][0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A replay: of which part of the log, what the shop lacks, and whether sources and features are left out too."""
+
+    scope: Scope
+    variant: Variant
+    ablated: bool = False
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal jobs, in every process."""
+        return f"{self.scope.events}/{self.scope.lists}/{int(self.ablated)}/{self.variant.key}"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the log as numbers, with its cases. `start` is the first interaction of the test period."""
+
+    log: Log
+    cases: Cases
+    found: int
+    start: int
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The types of its events."""
+        return frozenset(each.type for each in self.log.interactions)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A shop's data, and what is measured on them.
+
+    Attributes:
+        settings: the settings, with lists of `options.k`.
+        bundle: the model.
+        items: the catalogue.
+        interactions: the events in order of time, without repeats.
+        encoded: vectors of texts, by the stable key of the text. Others are encoded when they are needed.
+        options: the options.
+    """
+
+    settings: Settings
+    bundle: Bundle
+    items: Sequence[Item]
+    interactions: Sequence[Interaction]
+    encoded: Encoded
+    options: StudyOptions
+    _parts: dict[Scope, Part] = field(default_factory=dict)
+    _records: dict[frozenset[str], list[ItemVector]] = field(default_factory=dict)
+    _query_vectors: dict[str, Vector] = field(default_factory=dict)
+
+    def part(self, scope: Scope) -> Part:
+        """Return a part of the log. Raises ConfigurationError if it has no case."""
+        found = self._parts.get(scope)
+        if found is None:
+            log = read_log(self.interactions[-scope.events :], self.items, self._gap_ms)
+            start = first_tested(log, self.options.test_share, None)
+            every = cases(log, log.acts(), self.options.protocol, start)
+            found = Part(log, sampled(every, scope.lists, self.options.seed), len(every), start)
+            self._parts[scope] = found
+        return found
+
+    def records(self, attributes: frozenset[str] = NO_NAMES, progress: Progress = silent) -> list[ItemVector]:
+        """Return the encoded catalogue without some attributes."""
+        found = self._records.get(attributes)
+        if found is None:
+            items = without_attributes(self.items, attributes)
+            found = encode_catalogue(self.bundle, items, known=self.encoded, progress=progress)
+            self.encoded.update({record.text_hash: record.vector for record in found})
+            self._records[attributes] = found
+        return found
+
+    def replay(self, job: Job, progress: Progress = silent) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking, and the times."""
+        part, variant = self.part(job.scope), job.variant
+        kept = kept_events(part.log, variant, part.start)
+        began = perf_counter()
+        replay = Replay(self.settings, self.bundle, self.records(variant.attributes), query_vectors=self._query_vectors)
+        made_s, learned = perf_counter() - began, 0
+        scorer: ScoresFeatures = self.bundle.scorer
+        if variant.fitted:
+            learned = int(np.searchsorted(kept.numbers, part.start))
+            scorer = self._fitted(replay, kept, learned)
+            replay.recommender.set_scorer(scorer)
+        wanted = moments(part.log, part.cases, kept, is_anonymous="user_id" in variant.fields)
+        rankings: Rankings = whole
+        if job.ablated:
+            rankings = Ablations(scorer, replay.recommender.source_names, ablated_features())
+        began = perf_counter()
+        list_pass = ListPass(replay, item_numbers(replay, part.log), self.options.k, rankings)
+        listed = list_pass.run(kept, wanted, learned, progress)
+        elapsed_s = perf_counter() - began
+        found: dict[str, npt.NDArray[np.generic]] = {
+            SECONDS: np.array([made_s, elapsed_s - listed.rank_s, listed.rank_s])
+        }
+        targets = part.cases.targets
+        for name, lists in listed.lists.items():
+            metrics = at_k(gains(lists, targets), targets, self.options.k)
+            columns = [metrics[each] for each in METRICS[:-1]]
+            found[f"ranking:{name}"] = np.stack([*columns, listed.predicted[name]], axis=1).astype(np.float32)
+        return found
+
+    def whole_job(self, scope: Scope, *, ablated: bool = False) -> Job:
+        """Return the replay of the shop with all data."""
+        return Job(scope=scope, variant=Variant(fitted=self.options.fitted), ablated=ablated)
+
+    def job(self, scope: Scope, variant: Variant) -> Job:
+        """Return the replay of a variant of the shop, with the ranker that the options ask for."""
+        fitted = replace(variant, fitted=self.options.fitted)
+        return Job(scope=scope, variant=fitted.canonical(self.part(scope).types))
+
+    @property
+    def _gap_ms(self) -> int:
+        return profile_rules(self.settings).session_gap_ms
+
+    def _fitted(self, replay: Replay, kept: Kept, learning: int) -> ScoresFeatures:
+        """Fit a ranker to the learning period, the first `learning` events that are kept, and learn these."""
+        from training.ranker.fit import fit
+
+        share = min(1.0, LISTS / max((1 - AFTER) * learning, 1))
+        arrivals = share if self.options.protocol == "next-basket" else 0.0
+        sampling = Sampling(self.options.seed, AFTER, share, arrivals, NEGATIVES, session_gap_ms=self._gap_ms)
+        known = kept.interactions[:learning]
+        first = first_ranked(known, sampling)
+        replay.learn(known[:first])
+        lists = list(example_lists(replay, known, sampling, silent, learned=first))
+        return fit(as_examples(lists), seed=self.options.seed)
+
+
+def ranking(result: Mapping[str, npt.NDArray[np.generic]], name: str = "") -> Floats:
+    """Return the metrics of a ranking of a result, (cases, METRICS)."""
+    return result[f"ranking:{name}"].astype(np.float64)
+
+
+def ablated_features() -> dict[str, tuple[str, ...]]:
+    """Return the features that are left out together, by the name of the ranking."""
+    from inference.ranking.features import FEATURES
+    from training.value.rankings import FEATURE_GROUPS
+
+    groups = {f"group:{name}": names for name, names in FEATURE_GROUPS.items()}
+    return groups | {f"feature:{name}": (name,) for name in FEATURES}

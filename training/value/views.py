@@ -1,0 +1,159 @@
+"""The sections on single assets and on overlapping ones, for the terminal and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from rich import box
+from rich.table import Table
+
+from training.evaluation.figures import change, metric_title, percent, share, with_margin
+from training.evaluation.html import table_of
+from training.value.report import AssetValue, Overlap, ShapleyValue
+from training.value.study import METRICS
+
+TITLES = {
+    "source": "Sources of candidates",
+    "group": "Features by kind of reason",
+    "feature": "Features of the ranker",
+    "type": "Types of events",
+    "field": "Fields of events",
+    "context": "Keys of the context",
+    "attribute": "Attributes of items",
+    "history": "Days of history",
+}
+SHOWN_FEATURES = 12
+"""Features that the terminal shows: those with the greatest losses and gains."""
+
+
+def asset_tables(values: Sequence[AssetValue], metric: str, k: int) -> list[Table]:
+    """Return a table for each kind, the most valuable assets first."""
+    tables = []
+    for kind, title in TITLES.items():
+        rows = _ordered(values, kind, metric)
+        if not rows:
+            continue
+        shown = rows if kind != "feature" else _extremes(rows)
+        more = f" ({len(shown)} of {len(rows)})" if len(shown) < len(rows) else ""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title + more, title_justify="left", title_style="")
+        for name in ("", "without it", f"loss of {metric_title(metric, k)}, 95%", "relative", "model"):
+            table.add_column(name, justify="right" if name else "left", no_wrap=True)
+        for each in shown:
+            table.add_row(each.name, *_cells(each, metric))
+        tables.append(table)
+    return tables
+
+
+def asset_html(values: Sequence[AssetValue], metric: str, k: int) -> str:
+    """Return a plot and a table for each kind."""
+    from training.value.charts import losses
+
+    parts = []
+    shown = [each for each in METRICS if each != "recall" or metric == "recall"]
+    names = [metric_title(each, k) if each != "predicted" else "predicted clicks" for each in shown]
+    header = ["", "", "has it", "without it", *(f"loss of {name}" for name in names), "relative", "model"]
+    for kind, title in TITLES.items():
+        rows = _ordered(values, kind, metric)
+        if not rows:
+            continue
+        measured = [each for each in rows if each.loss]
+        plot = f"<figure>{losses(measured, metric, k)}</figure>" if measured else ""
+        body = [_row(each, shown, metric) for each in rows]
+        parts.append(f"<h2>{escape(title)}</h2>{_note(rows)}{plot}{table_of(header, body)}")
+    return "\n".join(parts)
+
+
+def overlap_tables(found: Overlap, k: int) -> list[Table]:
+    """Return the table of Shapley values."""
+    title = f"Shapley values of groups of assets, {metric_title(found.metric, k)}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="",
+                  caption=overlap_note(found))  # fmt: skip
+    for name in ("", "value, 95%", "± orders", "alone", "lost without it"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for each in sorted(found.values, key=lambda each: -each.value.value):
+        table.add_row(*_shapley_cells(each))
+    return [table]
+
+
+def overlap_html(found: Overlap, k: int) -> str:
+    """Return the table and the plots of the Shapley values."""
+    from training.value.charts import convergence, shapley_bars
+
+    rows = sorted(found.values, key=lambda each: -each.value.value)
+    header = ["", "value, 95%", "± orders", "alone", "lost without it"]
+    body = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _shapley_cells(each)) + "</tr>" for each in rows]
+    return f"""<h2>Shapley values of groups of assets, {metric_title(found.metric, k)}</h2>
+<p>The value of a group is the mean of what it adds to the groups before it, over random orders. <em>Alone</em> is its
+worth without the others, <em>lost without it</em> what is lost if only it is missing. The model is {found.model}.
+{escape(overlap_note(found))}</p>
+<figure>{shapley_bars(found, k)}</figure>
+{table_of(header, body)}
+<h3>Convergence</h3>
+<figure>{convergence(found, k)}</figure>"""
+
+
+def overlap_note(found: Overlap) -> str:
+    """Return how the values were estimated, and whether they add up."""
+    return (
+        f"{found.pairs} antithetic pairs of orders, {found.coalitions} replays of {found.events:,} events with "
+        f"{found.cases:,} lists; {found.cut:.0%} of the steps cut short at {found.tolerance:.4f} from the whole. "
+        f"Whole {with_margin(found.whole)}, nothing {with_margin(found.nothing)}; the values add up to their "
+        f"difference {found.gap:+.4f}."
+    )
+
+
+def _ordered(values: Sequence[AssetValue], kind: str, metric: str) -> list[AssetValue]:
+    """Return the values of a kind: periods in order of time, others by falling loss, those not measured last."""
+    rows = [each for each in values if each.kind == kind]
+    if kind == "history":
+        return rows
+    return sorted(rows, key=lambda each: -each.loss[metric].value if each.loss else float("inf"))
+
+
+def _extremes(rows: Sequence[AssetValue]) -> list[AssetValue]:
+    if len(rows) <= SHOWN_FEATURES:
+        return [*rows]
+    return [*rows[: SHOWN_FEATURES - 4], *rows[-4:]]
+
+
+def _cells(each: AssetValue, metric: str) -> Iterable[str]:
+    if each.without is None:
+        return (each.state, "+0.0000" if each.state == "not read" else "", "", "")
+    relative = "" if each.relative is None else percent(each.relative)
+    return (share(each.without.value), change(each.loss[metric]), relative, each.model)
+
+
+def _row(each: AssetValue, shown: Sequence[str], metric: str) -> str:
+    size = "" if each.size is None else f"{each.size:,}"
+    if each.without is None:
+        words = {"absent": "nothing has it", "not read": "the system does not read it: 0 by construction"}[each.state]
+        span = len(shown) + 3
+        return (
+            f'<tr><td>{escape(each.name)}</td><td>{escape(each.title)}</td><td>{size}</td><td colspan="{span}">'
+            f"{words}</td></tr>"
+        )
+    cells = "".join(f"<td>{change(each.loss[name])}</td>" for name in shown)
+    relative = "" if each.relative is None else percent(each.relative)
+    mark = ' class="marked"' if each.loss[metric].low > 0 or each.loss[metric].high < 0 else ""
+    return (
+        f"<tr{mark}><td>{escape(each.name)}</td><td>{escape(each.title if each.title != each.name else '')}</td>"
+        f"<td>{size}</td><td>{share(each.without.value)}</td>{cells}<td>{relative}</td><td>{each.model}</td></tr>"
+    )
+
+
+def _note(rows: Sequence[AssetValue]) -> str:
+    cases = {each.cases for each in rows if each.cases}
+    lists = f"{max(cases):,} lists. " if cases else ""
+    notes = {
+        "type": "Events of a missing type are still targets, so all rows have the same lists to predict.",
+        "history": "Events of a period before the test are deleted. The lists are those of the first days of the test.",
+        "group": "The features of a group are 0, as if they were absent.",
+        "feature": "One feature is 0, as if it were absent.",
+        "source": "The candidates of one source, its scores and its vector are left out.",
+    }
+    return f"<p>{lists}{notes.get(rows[0].kind, '')} Marked rows: the interval does not include 0.</p>"
+
+
+def _shapley_cells(each: ShapleyValue) -> tuple[str, ...]:
+    return each.title, change(each.value), share(each.error), share(each.alone.value), share(each.last.value)
