@@ -83,7 +83,7 @@ class ValueOptions:
 
     @property
     def limits(self) -> Limits:
-        """What the user allows."""
+        """The limits of the study."""
         from training.value.sections import Limits
 
         return Limits(minutes=self.minutes, events=self.newest, lists=self.sample, pairs=self.pairs,

@@ -29,7 +29,7 @@ PLAN = "plan.json"
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What a second run needs to make the same plan: the digest of the first run, its costs, and its sentences."""
+    """The facts from which a second run makes the same plan: the digest of the first run, its costs and its times."""
 
     digest: str
     seconds: list[float]
@@ -52,7 +52,7 @@ def value(
     Args:
         runner: runs the replays of the study.
         folder: the output folder.
-        limits: what the user allows.
+        limits: the limits that the user sets.
         chosen: names of sections and kinds of assets.
         displays: progress, and a function that prints a sentence.
         digest: the digest of the inputs and of the limits: a second run with the same one repeats the first one's plan.

@@ -39,7 +39,7 @@ class Section(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the user allows.
+    """The limits that the user sets.
 
     Attributes:
         minutes: time for all replays.
@@ -58,14 +58,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """What a section works with.
+    """The objects that a section works with.
 
     Attributes:
         study: the data, and replays of variants of the shop.
         runner: runs replays; results are kept.
         folder: the output folder. A section may keep files of its own there.
         chosen: the names that `--only` chose: KINDS of assets and names of sections.
-        limits: what the user allows.
+        limits: the limits that the user sets.
         costs: the times of a replay.
         remaining_s: returns the seconds that are left for replays.
         start_phase: starts the progress display of a phase.

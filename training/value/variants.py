@@ -13,7 +13,7 @@ Ages = frozenset[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """What a shop lacks.
+    """The data that a shop lacks.
 
     Attributes:
         types: types of events that it does not collect.

@@ -34,7 +34,7 @@ class Workspace:
     def arguments(self, output: str, *options: str) -> list[str]:
         catalog, events = str(self.folder / "items.jsonl"), str(self.folder / "events.jsonl")
         given = ["--catalog", catalog, "--events", events, "--output", str(self.folder / output)]
-        return ["value", *given, "--test-share", "0.5", "--pairs", "3", *options]
+        return ["value", *given, "--test-share", "0.5", "--pairs", "1", *options]
 
     def value(self, output: str, *options: str) -> Result:
         return CliRunner(env={"COLUMNS": "100"}).invoke(cli, self.arguments(output, "--jobs", "1", *options))
@@ -82,39 +82,39 @@ def test_a_second_run_finds_all_replays_and_another_seed_none(workspace: Workspa
     def sections(output: str) -> Any:
         return workspace.report(output)["sections"]
 
-    assert workspace.value("one", "--only", "types,overlap").exit_code == 0
+    assert workspace.value("one", "--only", "types,history").exit_code == 0
     first, ran = sections("one"), workspace.report("one")["replays"]["run"]
-    assert workspace.value("one", "--only", "types,overlap").exit_code == 0
+    assert workspace.value("one", "--only", "types,history").exit_code == 0
     assert sections("one") == first
     assert workspace.report("one")["replays"]["run"] == 0 < ran
-    assert workspace.value("other", "--only", "types,overlap").exit_code == 0
+    assert workspace.value("other", "--only", "types,history").exit_code == 0
     assert sections("other") == first
-    assert workspace.value("one", "--only", "types,overlap", "--seed", "1").exit_code == 0
+    assert workspace.value("one", "--only", "types,history", "--seed", "1").exit_code == 0
     assert workspace.report("one")["replays"]["found"] == 0
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signal.Signals) -> None:
-    arguments = workspace.arguments("out", "--jobs", "2", "--only", "types,fields,overlap")
+    arguments = workspace.arguments("out", "--jobs", "2", "--only", "types,fields")
     command = [sys.executable, "-m", "streams", *arguments]
     replays = workspace.folder / "out" / "replays"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
         deadline = time.monotonic() + 120
-        while len(list(replays.glob("*.npz"))) < 4 and process.poll() is None and time.monotonic() < deadline:
+        while len(list(replays.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         # Ctrl-C in a terminal goes to all processes of the group.
         os.killpg(process.pid, signal_number)
         _, errors = process.communicate(timeout=60)
     assert b"Traceback" not in errors, errors.decode()
     known = len(list(replays.glob("*.npz")))
-    assert known >= 4
+    assert known >= 3
     assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
     assert not (workspace.folder / "out" / "value.json").exists()
     finished = subprocess.run(command, check=False, capture_output=True, timeout=200)
     assert finished.returncode == 0, finished.stderr.decode()
     report = workspace.report("out")
-    assert report["replays"]["found"] >= 4
-    assert workspace.value("whole", "--only", "types,fields,overlap").exit_code == 0
+    assert report["replays"]["found"] >= 3
+    assert workspace.value("whole", "--only", "types,fields").exit_code == 0
     assert report["sections"] == workspace.report("whole")["sections"]
 
 
