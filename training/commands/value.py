@@ -16,6 +16,7 @@ from training.commands.evaluate import PROTOCOLS, require
 from training.commands.progress import phases
 
 if TYPE_CHECKING:
+    from training.phases import StartPhase
     from training.value.inputs import Inputs
     from training.value.run import Finished
     from training.value.sections import Limits
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CHOICES = ("sources", "features", "types", "fields", "context", "attributes", "history", "overlap")
 """Names for `--only`. They are those of `training.value.sections`, which is not imported for `--help`."""
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+RANKERS = ("bundle", "fitted", "retrained")
+FITTED, RETRAINED = RANKERS[1:]
 EPILOG = """\b
 Examples:
   intentstream value --catalog items.jsonl --events events.jsonl --output value
@@ -63,7 +66,7 @@ class ValueOptions:
     newest: int | None
     pairs: int | None
     tolerance: float
-    retrain: bool
+    ranker: str
     refresh: float
     jobs: int
     seed: int
@@ -76,7 +79,7 @@ class ValueOptions:
         from training.value.study import StudyOptions
 
         options = StudyOptions(
-            protocol=self.protocol, test_share=self.test_share, seed=self.seed, fitted=self.retrain
+            protocol=self.protocol, test_share=self.test_share, seed=self.seed, retrained=self.ranker == RETRAINED
         )  # fmt: skip
         return Inputs(catalog=self.catalog, events=self.events, vectors=self.vectors, options=options,
                       refresh_s=self.refresh)  # fmt: skip
@@ -108,7 +111,9 @@ class ValueOptions:
 @click.option("--pairs", type=click.IntRange(1), help="Pairs of orders for Shapley values.  [default: by --minutes]")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.01, show_default=True,
               help="An order is cut short at this share of the worth of all data from the whole.")  # fmt: skip
-@click.option("--retrain", is_flag=True, help="Fit a ranker to the shop without each asset; takes much longer.")
+@click.option("--ranker", type=click.Choice(RANKERS), default="bundle", show_default=True,
+              help="The model's ranker, one fitted to all events before the test period, or one for the shop without each "
+              "asset, which takes much longer.")  # fmt: skip
 @click.option("--refresh", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
               help="Seconds of event time between updates from all shoppers' actions.")  # fmt: skip
 @click.option(
@@ -128,9 +133,9 @@ def value(**arguments: Any) -> None:
     """
     options = ValueOptions(**arguments)
     require("matplotlib", "value", "evaluate")
-    if options.retrain:
+    if options.ranker != "bundle":
         for package in ("scipy", "onnx"):
-            require(package, "--retrain", "train")
+            require(package, f"--ranker {options.ranker}", "train")
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -151,12 +156,33 @@ def _measured(options: ValueOptions) -> Finished:
     with encoding_progress(len(study.items)) as encoded:
         records = study.records(progress=encoded)
     write_vectors(vectors, study.bundle, records)
-    digest = inputs.digest(study.bundle)
-    store = Store(options.output / "replays", digest)
-    plan = digest_of(digest, str(options.limits), ",".join(sorted(options.only)), str(options.jobs))
-    with phases() as start_phase, running(study, store, replace(inputs, vectors=vectors), options.jobs) as runner:
-        displays = run.Displays(start_phase, lambda sentence: click.echo(sentence, err=True), datetime.now(UTC))
-        return run.value(runner, options.output, options.limits, options.only, displays, plan)
+    inputs = replace(inputs, vectors=vectors)
+    with phases() as start_phase:
+        if options.ranker == FITTED:
+            study, inputs = _with_fitted_ranker(study, inputs, options.output / "models", start_phase)
+        digest = inputs.digest(study.bundle)
+        store = Store(options.output / "replays", digest)
+        plan = digest_of(digest, str(options.limits), ",".join(sorted(options.only)), str(options.jobs))
+        with running(study, store, inputs, options.jobs) as runner:
+            displays = run.Displays(
+                start_phase, lambda sentence: click.echo(sentence, err=True), datetime.now(UTC), options.ranker
+            )
+            return run.value(runner, options.output, options.limits, options.only, displays, plan)
+
+
+def _with_fitted_ranker(study: Study, inputs: Inputs, folder: Path, start_phase: StartPhase) -> tuple[Study, Inputs]:
+    """Return the study with a ranker that is fitted to all events before the test period, in a bundle in `folder`."""
+    from streams.replay import Replay
+    from training.value.fitting import fitted_bundle
+    from training.value.study import Scope
+
+    part = study.part(Scope(len(study.interactions), 1))
+    known = part.log.interactions[: part.start]
+    target = folder / inputs.digest(study.bundle) / study.bundle.name / "fitted"
+    replay = Replay(study.settings, study.bundle, study.records())
+    bundle = fitted_bundle(replay, known, study.fitting_rules(len(known)), (study.settings.model.path, target),
+                           start_phase("Fitting a ranker", len(known)))  # fmt: skip
+    return replace(study, bundle=bundle), replace(inputs, model=target)
 
 
 def _loaded(inputs: Inputs) -> Study:

@@ -30,6 +30,7 @@ class Inputs:
         vectors: vectors of the catalogue, None without.
         options: the options of the study.
         refresh_s: seconds of event time between updates from all shoppers' actions.
+        model: the folder of a model bundle, None for that of the settings.
     """
 
     catalog: Path
@@ -37,6 +38,7 @@ class Inputs:
     vectors: Path | None
     options: StudyOptions
     refresh_s: float
+    model: Path | None = None
 
     def __call__(self) -> Study:
         """Load the study silently, for a further process."""
@@ -63,7 +65,8 @@ class Inputs:
     def settings(self) -> Settings:
         """The settings, with the lists and the intervals of the study."""
         intervals = {"trending_interval_seconds": self.refresh_s, "behaviour_interval_seconds": self.refresh_s}
-        return load_settings({"list_size": self.options.k, **intervals})
+        model = {} if self.model is None else {"model_path": self.model}
+        return load_settings({"list_size": self.options.k, **intervals, **model})
 
     def digest(self, bundle: Bundle) -> str:
         """Return the digest of everything that results depend on."""

@@ -168,7 +168,7 @@ def _measured(
         found.append(
             AssetValue(
                 **described(asset),  # type: ignore[arg-type]
-                model=RETRAINED if study.options.fitted and not asset.ranking else FROZEN,
+                model=RETRAINED if study.options.retrained and not asset.ranking else FROZEN,
                 cases=len(cases),
                 whole=estimate(float(means[0, first]), draws[:, 0, first]),
                 without=estimate(float(means[number, first]), draws[:, number, first]),

@@ -170,5 +170,5 @@ def _reported(worth: Coalitions, players: Mapping[str, str], found: Shapley, tol
         coalitions=len(worth.visited),
         cut=found.cut,
         tolerance=tolerance,
-        model=RETRAINED if study.options.fitted else FROZEN,
+        model=RETRAINED if study.options.retrained else FROZEN,
     )

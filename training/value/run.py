@@ -26,6 +26,14 @@ from training.value.sections import SECTIONS, Limits, Section, Workplace
 from training.value.study import SECONDS, Scope
 
 PLAN = "plan.json"
+_FROZEN = "It is the same with and without an asset, so a shop that never had the asset might lose less."
+RANKERS = {
+    "bundle": f"Its ranker is frozen. {_FROZEN}",
+    "fitted": f"A ranker was fitted once, to all data before the test period, and then frozen. {_FROZEN}",
+    "retrained": "A ranker was fitted to the data before the test period without each asset. Rows without sources and "
+    "features, marked frozen, have the ranker that was fitted to all data.",
+}
+"""The origin of the ranker in words, by the option `--ranker`."""
 
 
 class Kept(msgspec.Struct, kw_only=True):
@@ -64,6 +72,7 @@ def value(
     scope = Scope(min(TIMED.events, len(study.interactions)), min(TIMED.lists, limits.lists))
     part = study.part(scope)
     timed = study.whole_job(scope)
+    study.encode_queries(scope)
     result = runner.result(timed, displays.start_phase("Timing a replay", len(part.log)))
     schedule = _Schedule(folder / PLAN, digest, result[SECONDS].tolist(), limits.minutes * 60)
     notes: list[str] = []
@@ -82,6 +91,7 @@ def value(
         remaining_s=schedule.remaining_s,
         start_phase=displays.start_phase,
         note=note,
+        ranker=displays.ranker,
     )
     made = {name: spec.make(workplace) for name, spec in SECTIONS.items()}
     sections = {name: section for name, section in made.items() if section is not None}
@@ -92,11 +102,12 @@ def value(
 
 @dataclass(frozen=True, slots=True)
 class Displays:
-    """The progress of phases, a function that prints a sentence, and the time of the report."""
+    """The progress of phases, a function that prints a sentence, the time of the report, the origin of the ranker."""
 
     start_phase: StartPhase
     say: Callable[[str], None]
     now: datetime
+    ranker: str = "bundle"
 
 
 class _Schedule:
@@ -133,6 +144,7 @@ def _report(workplace: Workplace, sections: Mapping[str, Section], notes: list[s
     log = study.interactions
     part = study.part(workplace.whole)
     tested = part.log.interactions[part.start :]
+    fitted_to = study.bundle.manifest.fitted_to
     return ValueReport(
         protocol=study.options.protocol,
         measured_at=now.isoformat(),
@@ -150,16 +162,14 @@ def _report(workplace: Workplace, sections: Mapping[str, Section], notes: list[s
             "name": study.bundle.name,
             "version": study.bundle.version,
             "vector_space": study.bundle.vector_space,
-            "ranker": "fitted" if study.options.fitted else "bundle",
-            "known_share": 0.0
-            if study.options.fitted
-            else known_share(study.bundle.manifest.fitted_to, event_hashes(tested)),
+            "ranker": workplace.ranker,
+            "known_share": 0.0 if study.options.retrained else known_share(fitted_to, event_hashes(tested)),
         },
         options={
             "protocol": study.options.protocol,
             "test_share": study.options.test_share,
             "seed": study.options.seed,
-            "retrain": study.options.fitted,
+            "ranker": workplace.ranker,
             "k": study.options.k,
             "minutes": limits.minutes,
             "events": limits.events,
@@ -194,13 +204,7 @@ def lead(report: ValueReport) -> list[str]:
     lines = [
         f"{report.protocol}: {data.events:,} events of {data.shoppers:,} shoppers in {data.sessions:,} sessions, "
         f"{data.since[:10]} to {data.until[:10]}, {data.items:,} items. Tested from {data.tested_since[:16]} on.",
-        f"Model {model['name']} {model['version']}. "
-        + (
-            "A ranker was fitted for each shop with less data, except without sources and features: rows say which."
-            if model["ranker"] == "fitted"
-            else "The model is frozen: it was made once, and ranks with less data as it is. A shop that never had the "
-            "data could fit another ranker (--retrain)."
-        ),
+        f"Model {model['name']} {model['version']}. " + RANKERS[str(model["ranker"])],
     ]
     known = float(model["known_share"])
     if known > 0:

@@ -70,6 +70,7 @@ class Workplace:
         remaining_s: returns the seconds that are left for replays.
         start_phase: starts the progress display of a phase.
         note: adds a sentence to the plan that the report shows, and prints it.
+        ranker: the origin of the ranker: bundle, fitted or retrained.
     """
 
     study: Study
@@ -81,6 +82,7 @@ class Workplace:
     remaining_s: Callable[[], float]
     start_phase: StartPhase
     note: Callable[[str], None]
+    ranker: str = "bundle"
 
     @property
     def whole(self) -> Scope:

@@ -12,29 +12,29 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.bundle import Bundle
+from inference.encoding.text import normalise_query
 from inference.pipeline import ScoresFeatures
 from inference.types import Item, Vector
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction
 from streams.factory import profile_rules
 from streams.items.encoded import Encoded, encode_catalogue
-from streams.replay import Replay
+from streams.replay import QUERY_CACHE_SIZE, Replay
 from streams.settings import Settings
 from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.metrics import at_k, gains
 from training.evaluation.plan import PRIMARY
 from training.evaluation.system_pass import item_numbers
 from training.log import Log, first_tested, read_log
-from training.ranker.gather import Sampling, as_examples, example_lists, first_ranked
+from training.ranker.gather import Sampling
+from training.value.fitting import fitted, rules
 from training.value.rankings import Ablations, whole
-from training.value.removal import Kept, kept_events, without_attributes
+from training.value.removal import kept_events, without_attributes
 from training.value.replayed import ListPass, Rankings, moments
 from training.value.variants import NO_NAMES, Variant
 
 METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
 """The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
-LISTS, AFTER, NEGATIVES = 4000, 0.3, 60
-"""A ranker is fitted to about LISTS lists, after the share AFTER of the learning period, with NEGATIVES each."""
 SECONDS = "seconds"
 """The name of a result's times: of making the replay, of the events, and of the lists, float64 (3,)."""
 
@@ -61,13 +61,13 @@ class StudyOptions:
         protocol: next-item, next-basket or search.
         test_share: share of the log that is tested, at its end.
         seed: seed of all draws.
-        fitted: whether a ranker is fitted for each variant of the shop.
+        retrained: whether a ranker is fitted for each variant of the shop.
     """
 
     protocol: str = "next-item"
     test_share: float = 0.2
     seed: int = 0
-    fitted: bool = False
+    retrained: bool = False
 
     @property
     def k(self) -> int:
@@ -163,7 +163,7 @@ class Study:
         scorer: ScoresFeatures = self.bundle.scorer
         if variant.fitted:
             learned = int(np.searchsorted(kept.numbers, part.start))
-            scorer = self._fitted(replay, kept, learned)
+            scorer = fitted(replay, kept.interactions[:learned], self.fitting_rules(learned))
             replay.recommender.set_scorer(scorer)
         wanted = moments(part.log, part.cases, kept, is_anonymous="user_id" in variant.fields)
         rankings: Rankings = whole
@@ -185,29 +185,27 @@ class Study:
 
     def whole_job(self, scope: Scope, *, ablated: bool = False) -> Job:
         """Return the replay of the shop with all data."""
-        return Job(scope=scope, variant=Variant(fitted=self.options.fitted), ablated=ablated)
+        return Job(scope=scope, variant=Variant(fitted=self.options.retrained), ablated=ablated)
 
     def job(self, scope: Scope, variant: Variant) -> Job:
         """Return the replay of a variant of the shop, with the ranker that the options ask for."""
-        fitted = replace(variant, fitted=self.options.fitted)
-        return Job(scope=scope, variant=fitted.canonical(self.part(scope).types))
+        own = replace(variant, fitted=self.options.retrained)
+        return Job(scope=scope, variant=own.canonical(self.part(scope).types))
+
+    def fitting_rules(self, learning: int) -> Sampling:
+        """Return the rules that select the examples of a ranker from a learning period of so many events."""
+        return rules(learning, self.options.seed, self._gap_ms, with_arrivals=self.options.protocol == "next-basket")
+
+    def encode_queries(self, scope: Scope) -> None:
+        """Encode the searches of a part of the log, so that the time of the first replay is that of any other."""
+        for text in dict.fromkeys(self.part(scope).log.queries.values()):
+            known = normalise_query(text)
+            if known and len(self._query_vectors) < QUERY_CACHE_SIZE:
+                self._query_vectors[known] = self.bundle.encode_query(known)
 
     @property
     def _gap_ms(self) -> int:
         return profile_rules(self.settings).session_gap_ms
-
-    def _fitted(self, replay: Replay, kept: Kept, learning: int) -> ScoresFeatures:
-        """Fit a ranker to the learning period, the first `learning` events that are kept, and learn these."""
-        from training.ranker.fit import fit
-
-        share = min(1.0, LISTS / max((1 - AFTER) * learning, 1))
-        arrivals = share if self.options.protocol == "next-basket" else 0.0
-        sampling = Sampling(self.options.seed, AFTER, share, arrivals, NEGATIVES, session_gap_ms=self._gap_ms)
-        known = kept.interactions[:learning]
-        first = first_ranked(known, sampling)
-        replay.learn(known[:first])
-        lists = list(example_lists(replay, known, sampling, silent, learned=first))
-        return fit(as_examples(lists), seed=self.options.seed)
 
 
 def ranking(result: Mapping[str, npt.NDArray[np.generic]], name: str = "") -> Floats:

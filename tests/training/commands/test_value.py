@@ -118,6 +118,20 @@ def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signa
     assert report["sections"] == workspace.report("whole")["sections"]
 
 
+def test_a_ranker_is_fitted_once_to_the_events_before_the_test(workspace: Workspace) -> None:
+    options = ("--only", "types", "--ranker", "fitted")
+    assert workspace.value("out", *options).exit_code == 0
+    report = workspace.report("out")
+    assert (report["model"]["ranker"], report["model"]["version"]) == ("fitted", "fitted")
+    assert report["model"]["known_share"] == 0
+    (manifest,) = (workspace.folder / "out" / "models").glob("*/*/*/manifest.json")
+    written = manifest.stat().st_mtime_ns
+    assert {each["model"] for each in report["sections"]["assets"] if each["loss"]} == {"frozen"}
+    assert workspace.value("out", *options).exit_code == 0
+    assert manifest.stat().st_mtime_ns == written
+    assert workspace.report("out")["replays"]["run"] == 0
+
+
 def test_errors_are_one_line(workspace: Workspace) -> None:
     assert "required names from" in workspace.value("out", "--only", "sources,nothing").output
     nothing = workspace.value("out", "--only", "context")

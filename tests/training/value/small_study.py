@@ -55,10 +55,10 @@ def study_of(
     items: Sequence[Item] = SHOP,
     events: Sequence[Interaction] | None = None,
     protocol: str = "next-item",
-    fitted: bool = False,
+    retrained: bool = False,
 ) -> Study:
     """Return a study whose test period is the second half of the events."""
-    options = StudyOptions(protocol=protocol, test_share=0.5, fitted=fitted)
+    options = StudyOptions(protocol=protocol, test_share=0.5, retrained=retrained)
     settings = load_settings({"list_size": options.k, "trending_interval_seconds": 300.0})
     return Study(settings, bundle, items, shop_events() if events is None else events, {}, options)
 

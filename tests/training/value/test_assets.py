@@ -134,7 +134,7 @@ def test_groups_for_shapley_values_are_those_that_the_log_has(study: Study) -> N
 
 
 def test_a_shop_can_have_rankers_fitted_without_each_asset(bundle: Bundle, tmp_path: Path) -> None:
-    fitted = study_of(bundle, fitted=True)
+    fitted = study_of(bundle, retrained=True)
     section = asset_values(workplace_of(fitted, tmp_path, "types", "sources"))
     assert section is not None
     models = {each.kind: each.model for each in section.values if each.loss}
