@@ -112,8 +112,7 @@ class ValueOptions:
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.01, show_default=True,
               help="An order is cut short at this share of the worth of all data from the whole.")  # fmt: skip
 @click.option("--ranker", type=click.Choice(RANKERS), default="bundle", show_default=True,
-              help="The model's ranker, one fitted to all events before the test period, or one for the shop without each "
-              "asset, which takes much longer.")  # fmt: skip
+              help="The model's ranker, one fitted to the events before the test, or one for each asset.")  # fmt: skip
 @click.option("--refresh", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
               help="Seconds of event time between updates from all shoppers' actions.")  # fmt: skip
 @click.option(

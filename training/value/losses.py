@@ -18,7 +18,7 @@ from training.value import views
 from training.value.assets import KINDS, Asset, assets_of, described
 from training.value.planning import MARGIN, SHARE, plan_assets
 from training.value.removal import DAY_MS
-from training.value.report import FROZEN, RETRAINED, AssetValue
+from training.value.report import FROZEN, RETRAINED, Assets, AssetValue
 from training.value.runner import Result
 from training.value.sections import Workplace
 from training.value.study import METRICS, Floats, Job, Part, Scope, Study, ablated_features, ranking
@@ -29,27 +29,25 @@ RECENT_DAYS, FEWEST_RECENT = 7, 100
 
 @dataclass(frozen=True, slots=True)
 class AssetValues:
-    """The section. `metric` is the primary metric, `k` the length of the lists."""
+    """The section."""
 
-    values: Sequence[AssetValue]
-    metric: str
-    k: int
-    events: int
+    found: Assets
 
     def to_json(self) -> object:
         """Return the values."""
-        return list(self.values)
+        return self.found
 
     def sentence(self) -> str:
         """Name the most valuable asset, and count those without a measurable value."""
-        measured = [each for each in self.values if each.loss and each.kind != "group"]
+        metric = self.found.metric
+        measured = [each for each in self.found.values if each.loss and each.kind != "group"]
         if not measured:
             return "No asset could be measured."
-        best = max(measured, key=lambda each: each.loss[self.metric].value)
-        loss = best.loss[self.metric]
-        title = metric_title(self.metric, self.k)
-        helping = sum(each.loss[self.metric].low > 0 for each in measured)
-        harming = sum(each.loss[self.metric].high < 0 for each in measured)
+        best = max(measured, key=lambda each: each.loss[metric].value)
+        loss = best.loss[metric]
+        title = metric_title(metric, self.found.k)
+        helping = sum(each.loss[metric].low > 0 for each in measured)
+        harming = sum(each.loss[metric].high < 0 for each in measured)
         relative = f" ({percent(best.relative)})" if best.relative is not None else ""
         sign = "loses" if loss.low > 0 else "seems to lose"
         return (
@@ -60,11 +58,11 @@ class AssetValues:
 
     def tables(self) -> Sequence[RenderableType]:
         """Return a table for each kind."""
-        return views.asset_tables(self.values, self.metric, self.k)
+        return views.asset_tables(self.found)
 
     def html(self) -> str:
         """Return a plot and a table for each kind."""
-        return views.asset_html(self.values, self.metric, self.k)
+        return views.asset_html(self.found)
 
 
 def asset_values(workplace: Workplace) -> AssetValues | None:
@@ -91,8 +89,13 @@ def asset_values(workplace: Workplace) -> AssetValues | None:
         f"events, {len(part.cases):,} of {part.found:,} lists, about {max(plan.seconds / 60, 0.1):.1f} minutes"
     )
     results = replayed(workplace, scope, assets, is_ablated=ablations > 0)
+    first, k = study.options.primary, study.options.k
+    draws = resampled_means(ranking(results[""]), part.cases.user, study.options.seed)
+    means = ranking(results[""]).mean(axis=0)
+    whole_shop = {name: estimate(float(means[n]), draws[:, n]) for n, name in enumerate(METRICS)}
+    values = values_of(study, part, assets, results)
     return AssetValues(
-        list(values_of(study, part, assets, results)), study.options.primary, study.options.k, scope.events
+        Assets(events=scope.events, cases=len(part.cases), metric=first, k=k, whole=whole_shop, values=values)
     )
 
 

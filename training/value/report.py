@@ -61,6 +61,25 @@ class AssetValue(msgspec.Struct, frozen=True, kw_only=True):
     relative: Estimate | None = None
 
 
+class Assets(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of single assets.
+
+    Attributes:
+        events, cases: size of the part of the log.
+        metric: the primary metric.
+        k: length of the lists.
+        whole: every metric with all data.
+        values: a value of each asset.
+    """
+
+    events: int
+    cases: int
+    metric: str
+    k: int
+    whole: Mapping[str, Estimate]
+    values: list[AssetValue]
+
+
 class ShapleyValue(msgspec.Struct, frozen=True, kw_only=True):
     """The Shapley value of one group of assets in the primary metric.
 

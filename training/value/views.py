@@ -10,7 +10,7 @@ from rich.table import Table
 
 from training.evaluation.figures import change, metric_title, percent, share, with_margin
 from training.evaluation.html import table_of
-from training.value.report import AssetValue, Overlap, ShapleyValue
+from training.value.report import Assets, AssetValue, Overlap, ShapleyValue
 from training.value.study import METRICS
 
 TITLES = {
@@ -27,8 +27,9 @@ SHOWN_FEATURES = 12
 """Features that the terminal shows: those with the greatest losses and gains."""
 
 
-def asset_tables(values: Sequence[AssetValue], metric: str, k: int) -> list[Table]:
+def asset_tables(found: Assets) -> list[Table]:
     """Return a table for each kind, the most valuable assets first."""
+    values, metric, k = found.values, found.metric, found.k
     tables = []
     for kind, title in TITLES.items():
         rows = _ordered(values, kind, metric)
@@ -45,11 +46,12 @@ def asset_tables(values: Sequence[AssetValue], metric: str, k: int) -> list[Tabl
     return tables
 
 
-def asset_html(values: Sequence[AssetValue], metric: str, k: int) -> str:
+def asset_html(found: Assets) -> str:
     """Return a plot and a table for each kind."""
     from training.value.charts import losses
 
-    parts = []
+    values, metric, k = found.values, found.metric, found.k
+    parts = [f"<p>{escape(whole_note(found))}</p>"]
     shown = [each for each in METRICS if each != "recall" or metric == "recall"]
     names = [metric_title(each, k) if each != "predicted" else "predicted clicks" for each in shown]
     header = ["", "", "has it", "without it", *(f"loss of {name}" for name in names), "relative", "model"]
@@ -91,6 +93,17 @@ worth without the others, <em>lost without it</em> what is lost if only it is mi
 {table_of(header, body)}
 <h3>Convergence</h3>
 <figure>{convergence(found, k)}</figure>"""
+
+
+def whole_note(found: Assets) -> str:
+    """Return the metrics with all data."""
+    metrics = {name: each for name, each in found.whole.items() if name != "predicted"}
+    named = ", ".join(f"{metric_title(name, found.k)} {with_margin(each)}" for name, each in metrics.items())
+    return (
+        f"With all data, {found.cases:,} lists have {named}. The ranker expects "
+        f"{with_margin(found.whole['predicted'])} actions on the items of a list (predicted clicks). It also counts "
+        "shoppers who leave, and here all stay."
+    )
 
 
 def overlap_note(found: Overlap) -> str:

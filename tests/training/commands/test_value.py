@@ -56,7 +56,7 @@ def test_all_sections_are_written_and_printed(workspace: Workspace) -> None:
     report = workspace.report("out")
     assert (report["schema"], report["version"], report["protocol"]) == ("intentstream-value", 1, "next-item")
     assert [*report["sections"]] == ["assets", "overlap"]
-    kinds = {each["kind"] for each in report["sections"]["assets"]}
+    kinds = {each["kind"] for each in report["sections"]["assets"]["values"]}
     assert kinds == {"source", "group", "feature", "type", "field", "attribute", "history"}
     overlap = report["sections"]["overlap"]
     total = sum(each["value"]["value"] for each in overlap["values"])
@@ -74,7 +74,7 @@ def test_only_some_parts_are_measured(workspace: Workspace) -> None:
     assert result.exit_code == 0, result.output
     report = workspace.report("out")
     assert [*report["sections"]] == ["assets"]
-    assert {each["kind"] for each in report["sections"]["assets"]} == {"type", "history"}
+    assert {each["kind"] for each in report["sections"]["assets"]["values"]} == {"type", "history"}
     assert report["options"]["k"] == 10
 
 
@@ -126,7 +126,7 @@ def test_a_ranker_is_fitted_once_to_the_events_before_the_test(workspace: Worksp
     assert report["model"]["known_share"] == 0
     (manifest,) = (workspace.folder / "out" / "models").glob("*/*/*/manifest.json")
     written = manifest.stat().st_mtime_ns
-    assert {each["model"] for each in report["sections"]["assets"] if each["loss"]} == {"frozen"}
+    assert {each["model"] for each in report["sections"]["assets"]["values"] if each["loss"]} == {"frozen"}
     assert workspace.value("out", *options).exit_code == 0
     assert manifest.stat().st_mtime_ns == written
     assert workspace.report("out")["replays"]["run"] == 0

@@ -78,7 +78,7 @@ def test_the_loss_of_an_asset_is_the_paired_difference_of_two_replays(study: Stu
     notes: list[str] = []
     section = asset_values(workplace_of(study, tmp_path, "types", "fields", "sources", notes=notes))
     assert section is not None
-    values = {(each.kind, each.name): each for each in section.values}
+    values = {(each.kind, each.name): each for each in section.found.values}
     whole = ranking(study.replay(study.whole_job(EVERYTHING)))
     part = study.part(EVERYTHING)
     for kind, name, variant in (("type", "view", Variant(types=frozenset({"view"}))),
@@ -93,7 +93,7 @@ def test_the_loss_of_an_asset_is_the_paired_difference_of_two_replays(study: Stu
         assert found.model == "frozen"
         assert found.whole is not None
         assert found.whole.value == pytest.approx(whole[:, 0].mean())
-    assert any(each.loss["mrr"].value != 0 for each in section.values if each.kind == "source")
+    assert any(each.loss["mrr"].value != 0 for each in section.found.values if each.kind == "source")
     assert values["type", "cart"].state == "absent"
     assert not values["type", "cart"].loss
     assert "replays" in notes[0]
@@ -137,7 +137,7 @@ def test_a_shop_can_have_rankers_fitted_without_each_asset(bundle: Bundle, tmp_p
     fitted = study_of(bundle, retrained=True)
     section = asset_values(workplace_of(fitted, tmp_path, "types", "sources"))
     assert section is not None
-    models = {each.kind: each.model for each in section.values if each.loss}
+    models = {each.kind: each.model for each in section.found.values if each.loss}
     assert models == {"type": "retrained", "source": "frozen"}
     frozen = study_of(bundle)
     view = Variant(types=frozenset({"view"}))
