@@ -65,6 +65,26 @@ class AssetHistory:
             merged.merge(self.hour(hour_ms))
         return merged
 
+    def hourly_messages(self) -> dict[Stream, list[int]]:
+        """Return the messages of each stream in each of the last HOURS hours, oldest first, hours without any included."""
+        kept = self.hours()[-HOURS:]
+        if not kept:
+            return {}
+        places = {hour_ms: (hour_ms - kept[0]) // HOUR_MS for hour_ms in kept}
+        counts: dict[Stream, list[int]] = {}
+        for hour_ms, place in places.items():
+            for (_, stream), record in self._hours[hour_ms].items():
+                counts.setdefault(stream, [0] * (max(places.values()) + 1))[place] += record.messages
+        return counts
+
+    def copy(self) -> AssetHistory:
+        """Return a copy for another thread. The records are shared: they never change."""
+        copied = AssetHistory()
+        copied._windows = self._windows.copy()
+        copied._hours = {hour_ms: dict(records) for hour_ms, records in self._hours.items()}
+        copied._sealed_ms, copied.newest_ms = self._sealed_ms, self.newest_ms
+        return copied
+
     def _seal(self) -> None:
         """Hand on the hours that are over, and drop those that are too old."""
         for hour_ms in self.hours():

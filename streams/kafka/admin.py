@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import TopicError
@@ -60,6 +62,38 @@ class Admin:
             return {}
         resources = [resource for response in responses for resource in response.resources]
         return {name: {key: value for key, value, *_ in entries} for code, _, _, name, entries in resources if not code}
+
+    @property
+    def client(self) -> AIOKafkaClient:
+        """The client, for requests that aiokafka lacks."""
+        return self._client._client
+
+    async def leaders(self) -> dict[TopicPartition, int]:
+        """Return the broker that leads each partition of every topic, without partitions that have none."""
+        described = await self._client.describe_topics()
+        return {
+            TopicPartition(topic["topic"], each["partition"]): each["leader"]
+            for topic in described
+            for each in topic["partitions"]
+            if each["leader"] >= 0
+        }
+
+    async def groups(self) -> list[str]:
+        """Return the names of the consumer groups that this client may describe, in order. Raises KafkaError."""
+        return sorted(name for name, *_ in await self._client.list_consumer_groups())
+
+    async def committed(self, group: str) -> dict[TopicPartition, int]:
+        """Return the committed offsets of a group. Raises KafkaError."""
+        offsets = await self._client.list_consumer_group_offsets(group)
+        return {partition: each.offset for partition, each in offsets.items() if each.offset >= 0}
+
+    async def members(self, group: str) -> int:
+        """Return the number of a group's members. Raises KafkaError."""
+        (response,) = await self._client.describe_consumer_groups([group])
+        ((code, _, _, _, _, members, *_),) = response.groups
+        if code:
+            raise for_code(code)(group)
+        return len(members)
 
 
 async def require_topics(kafka: Kafka, names: Collection[str]) -> dict[str, int]:

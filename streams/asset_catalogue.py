@@ -1,0 +1,93 @@
+"""The inventory of data assets of an installation, from its settings, its workers' profiles, its brokers and its model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic, time
+
+from inference.manifest import Manifest
+from streams.assets.building import Observed, inventory_of
+from streams.assets.history import AssetHistory
+from streams.assets.inventory import BrokerFacts, Inventory
+from streams.assets.registry import TOPICS
+from streams.errors import StreamsError
+from streams.kafka.asset_facts import broker_facts
+from streams.kafka.topics import TABLES, changelog_topic, declare
+from streams.settings import Settings
+
+RECENT_S = 60.0
+"""Seconds of the profiles that rates are made of."""
+KEPT_S = 15.0
+"""Seconds for which an inventory is kept. The next caller makes a new one."""
+
+
+@dataclass(slots=True)
+class AssetCatalogue:
+    """Makes inventories. The work is done in another thread, at most once in KEPT_S.
+
+    Attributes:
+        settings: the settings.
+        history: the profiles of all workers.
+        manifest: returns the manifest of the serving model, None if it is not known.
+        ask_brokers: returns what the brokers know about topics.
+    """
+
+    settings: Settings
+    history: AssetHistory
+    manifest: Callable[[], Manifest | None]
+    ask_brokers: Callable[[], Awaitable[BrokerFacts]] | None = None
+    _kept: Inventory | None = None
+    _kept_until: float = 0.0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def inventory(self) -> Inventory:
+        """Return the inventory. If the brokers do not answer, it says so where facts are missing."""
+        async with self._lock:
+            if self._kept is None or monotonic() > self._kept_until:
+                # The event loop goes on to apply profiles, so the thread works on a copy.
+                history, broker = self.history.copy(), await self._broker()
+                self._kept = await asyncio.to_thread(inventory, self.settings, history, broker, self.manifest())
+                self._kept_until = monotonic() + KEPT_S
+            return self._kept
+
+    async def _broker(self) -> BrokerFacts:
+        ask = self.ask_brokers or (lambda: broker_facts(self.settings.kafka, topic_names(self.settings).values()))
+        try:
+            return await ask()
+        except StreamsError as error:
+            return BrokerFacts(unknown={"brokers": str(error)})
+
+
+def inventory(
+    settings: Settings, history: AssetHistory, broker: BrokerFacts, manifest: Manifest | None
+) -> Inventory:
+    """Return the inventory of an installation."""
+    names, now_ms = topic_names(settings), round(time() * 1000)
+    hours = history.hours()
+    # Without a new profile for two intervals, nothing arrives or no worker runs: the old rate is not that of now.
+    is_old = now_ms - history.newest_ms > 1000 * (RECENT_S + 2 * settings.assets.interval_seconds)
+    declared = {topic.name: topic.partitions for topic in declare(settings)}
+    return inventory_of(
+        Observed(
+            app_id=settings.kafka.app_id,
+            now_ms=now_ms,
+            names=names,
+            partitions={logical: declared[name] for logical, name in names.items()},
+            profiles=history.last_hours(),
+            window={} if is_old else history.window(RECENT_S),
+            window_seconds=RECENT_S,
+            hourly=history.hourly_messages(),
+            since_ms=hours[0] if hours else None,
+            broker=broker,
+            manifest=manifest,
+            sources=settings.retrieval.sources,
+        )
+    )
+
+
+def topic_names(settings: Settings) -> dict[str, str]:
+    """Return the full names of the topics by the name of their setting, and of the changelogs as `changelog/TABLE`."""
+    topics = {name: str(getattr(settings.topics, name)) for name in TOPICS}
+    return topics | {f"changelog/{table}": changelog_topic(settings, table) for table in TABLES}
