@@ -7,14 +7,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
 
+from inference.errors import BundleError
 from inference.manifest import Manifest
+from inference.manifest_files import read_manifest
 from streams.assets.building import Observed, inventory_of
 from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts, Inventory
 from streams.assets.registry import TOPICS
 from streams.errors import StreamsError
 from streams.kafka.asset_facts import broker_facts
+from streams.kafka.asset_profiles import read_profiles
+from streams.kafka.reading import Progress, unseen
 from streams.kafka.topics import TABLES, changelog_topic, declare
+from streams.serving.folders import ModelFolders, configured_at
+from streams.serving.pins import pinned_model
 from streams.settings import Settings
 
 RECENT_S = 60.0
@@ -58,6 +64,24 @@ class AssetCatalogue:
             return await ask()
         except StreamsError as error:
             return BrokerFacts(unknown={"brokers": str(error)})
+
+
+async def read_inventory(settings: Settings, progress: Progress = unseen) -> Inventory:
+    """Return the inventory of an installation whose workers run elsewhere, for commands. Raises StreamsError."""
+    history = AssetHistory()
+    broker = await broker_facts(settings.kafka, topic_names(settings).values())
+    await read_profiles(settings, history, progress)
+    return inventory(settings, history, broker, await _serving_manifest(settings))
+
+
+async def _serving_manifest(settings: Settings) -> Manifest | None:
+    """Return the manifest of the model that workers with these settings serve, None if it is not on this machine."""
+    folders = ModelFolders(settings.model.directory, configured_at(settings.model.path))
+    model = await pinned_model(settings) or folders.newest()
+    try:
+        return None if model is None else read_manifest(folders.path(model))
+    except BundleError:
+        return None
 
 
 def inventory(

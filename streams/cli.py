@@ -35,6 +35,7 @@ COMMANDS = {
     "forget": "Delete everything that is kept about a shopper.",
     "config": "Show or check the settings, with the origin of each.",
     "topics": "Create or check the Kafka topics.",
+    "assets": "Show the inventory of data assets, their lineage and history, and export it.",
     "dead-letters": "List, show and replay refused messages.",
     "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",

@@ -9,15 +9,20 @@ from inference.retrieval.sources import SOURCES
 from streams.assets.inventory import Asset, Edge, Lineage, Node
 from streams.assets.profile import Stream, StreamProfile
 from streams.assets.registry import (
+    ENCODER,
     EVENT_PURPOSES,
     FEATURE_INPUTS,
     FEEDS,
     LISTS,
     MODEL,
+    RANKER,
+    SEQUENCE_MODEL,
     SOURCE_INPUTS,
     layer_of,
     known_features,
 )
+
+PARTS = {ENCODER: "Encoder", SEQUENCE_MODEL: "Sequence model", RANKER: "Ranker"}
 
 
 def lineage_of(
@@ -59,7 +64,7 @@ def lineage_of(
         for each in edges
     ]
     reached = dict.fromkeys([*titles, *(end for each in renamed for end in (each.source, each.target))])
-    titles |= {f"source/{each.name}": each.title for each in SOURCES} | {LISTS: "Lists", MODEL: "Model"}
+    titles |= {f"source/{each.name}": each.title for each in SOURCES} | {LISTS: "Lists", MODEL: "Model", **PARTS}
     nodes = [
         Node(
             id=each,
@@ -89,6 +94,8 @@ def _of_model(manifest: Manifest | None, sources: tuple[str, ...]) -> Iterable[E
     features = known_features(tuple(FEATURE_INPUTS) if manifest is None else manifest.features)
     has_sequence = manifest is None or manifest.sequence is not None
     used = [name for name in sources if name != "sequence" or has_sequence]
+    if has_sequence:
+        yield Edge(source=MODEL, target=SEQUENCE_MODEL, label="contains", kind="data")
     for name in used:
         for read in SOURCE_INPUTS[name]:
             yield Edge(source=read, target=f"source/{name}", label="is read by", kind="data")
@@ -98,4 +105,4 @@ def _of_model(manifest: Manifest | None, sources: tuple[str, ...]) -> Iterable[E
         for read in inputs:
             yield Edge(source=read, target=f"feature/{name}", label="is computed from", kind="data")
         if inputs:
-            yield Edge(source=f"feature/{name}", target=MODEL, label="is weighed by", kind="data")
+            yield Edge(source=f"feature/{name}", target=RANKER, label="is weighed by", kind="data")

@@ -162,6 +162,7 @@ STRICTEST: tuple[str, ...] = ("none", "aggregate", "open", "free text", "pseudon
 # Lineage: nodes are named KIND/NAME. The model's node is MODEL until the bundle is known.
 
 MODEL, LISTS = "model", "list/lists"
+ENCODER, SEQUENCE_MODEL, RANKER = "part/encoder", "part/sequence", "part/ranker"
 _PROFILES, _PAIRS = "table/profiles", "table/pairs"
 _VECTORS, _TRENDS, _NEIGHBOURS, _SESSIONS = (
     "topic/item_vectors", "topic/trending", "topic/item_neighbours", "topic/sessions"
@@ -185,8 +186,10 @@ FEEDS: tuple[tuple[str, str, str, EdgeKind], ...] = (
     ("topic/clicks", "topic/asset_profiles", "profiled", "data"),
     ("topic/searches", "topic/asset_profiles", "profiled", "data"),
     ("topic/items", "topic/asset_profiles", "profiled", "data"),
-    (MODEL, _VECTORS, "encodes the items", "data"),
-    (MODEL, LISTS, "ranks", "data"),
+    (MODEL, ENCODER, "contains", "data"),
+    (MODEL, RANKER, "contains", "data"),
+    (ENCODER, _VECTORS, "encodes the items", "data"),
+    (RANKER, LISTS, "ranks", "data"),
     (LISTS, "topic/recommendations", "published", "data"),
     ("topic/privacy", _PROFILES, "deletes", "control"),
     ("topic/privacy", _SESSIONS, "deletes", "control"),
@@ -202,7 +205,7 @@ FEEDS: tuple[tuple[str, str, str, EdgeKind], ...] = (
 SOURCE_INPUTS: Mapping[str, tuple[str, ...]] = {
     sources.SHORT_TERM: (_PROFILES, _VECTORS),
     sources.LONG_TERM: (_PROFILES, _VECTORS),
-    sources.QUERY: ("topic/searches", _VECTORS, MODEL),
+    sources.QUERY: ("topic/searches", _VECTORS, ENCODER),
     sources.WORDS: ("topic/searches", _VECTORS),
     sources.CLICKED: ("topic/searches", _NEIGHBOURS),
     sources.CLICKED_NEAR: ("topic/searches", _NEIGHBOURS),
@@ -210,7 +213,7 @@ SOURCE_INPUTS: Mapping[str, tuple[str, ...]] = {
     sources.NEXT: (_PROFILES, _NEIGHBOURS),
     sources.SESSIONS: (_PROFILES, _SESSIONS),
     sources.BASKET: (_PROFILES, _SESSIONS),
-    sources.SEQUENCE: (_PROFILES, _VECTORS, MODEL),
+    sources.SEQUENCE: (_PROFILES, _VECTORS, SEQUENCE_MODEL),
     sources.REPEAT: (_PROFILES,),
     sources.NEW: (_VECTORS,),
     sources.TRENDING_CATEGORY: (_PROFILES, _TRENDS),
@@ -230,7 +233,7 @@ FEATURE_INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 """What each feature of the ranker is computed from. A feature that is a source's score or rank comes from the source."""
 
-LAYERS = ("producer", "field", "event", "input", "state", "source", "feature", "model", "list", "output")
+LAYERS = ("producer", "field", "event", "input", "state", "source", "feature", "ranker", "list", "output")
 """The order in which lineage flows, for drawings."""
 INPUTS = ("clicks", "searches", "items", "privacy", "models")
 OUTPUTS = ("recommendations", "dead_letters", "privacy_receipts", "asset_profiles")
@@ -241,7 +244,9 @@ def layer_of(node: str) -> int:
     kind, _, name = node.partition("/")
     if kind == "topic":
         kind = "input" if name in INPUTS else "output" if name in OUTPUTS else "state"
-    names = {"table": "state", "changelog": "output", "context": "field", "attribute": "field"}
+    if node == RANKER:
+        kind = "ranker"
+    names = {"table": "state", "model": "input", "part": "input", "changelog": "output", "context": "field", "attribute": "field"}
     return LAYERS.index(names.get(kind, kind))
 
 

@@ -24,11 +24,11 @@ from streams.contracts.messages import (
     View,
 )
 
-__all__ = ["schemas"]
+__all__ = ["MESSAGES", "cleaned", "schemas"]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
-_MESSAGES: dict[str, tuple[Any, str]] = {
+MESSAGES: dict[str, tuple[Any, str]] = {
     "clicks": (View | Click | Cart | Purchase, "A shopper's action on one item. The key is the user id."),
     "searches": (Search, "A shopper typed a query. The key is the user id."),
     "items": (Item, "An item of the catalogue. The key is the item id. A message without a value removes the item."),
@@ -38,6 +38,7 @@ _MESSAGES: dict[str, tuple[Any, str]] = {
     "dead-letters": (DeadLetter, "A message that was refused, with the reason and its bytes."),
     "privacy-receipts": (ForgetReceipt, "What was deleted about a shopper, and when. The key is the user id."),
 }
+"""The class and the description of each public message, by the topic's logical name."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -46,7 +47,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     >>> schemas()["searches"]["$id"]
     'urn:intentstream:v1:searches'
     """
-    return {name: _schema(name, message, title) for name, (message, title) in _MESSAGES.items()}
+    return {name: _schema(name, message, title) for name, (message, title) in MESSAGES.items()}
 
 
 def _schema(name: str, message: Any, description: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ It is a plain consumer without a group, so it works beside running workers and l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,11 +19,9 @@ from streams.factory import cipher, pseudonyms
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, consumer_options
 from streams.kafka.partitioner import partition_of
+from streams.kafka.reading import Progress, read_to_ends
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.settings import Settings
-
-Progress = Callable[[int, int], None]
-"""Called with the offsets that are read so far, and their number."""
 
 
 @dataclass(slots=True)
@@ -79,7 +76,7 @@ async def read_kept_data(settings: Settings, user_id: str, progress: Progress) -
     with broker_errors(settings.kafka, "reading what is kept about a shopper"):
         try:
             await consumer.start()
-            await _read(consumer, partitions, apply, progress)
+            await read_to_ends(consumer, partitions, apply, progress)
         finally:
             await consumer.stop()
     # A profile from before pseudonyms lies under the user id until the shopper's next event.
@@ -98,27 +95,3 @@ def _apply_item(items: dict[str, Item], record: ConsumerRecord) -> None:
         items.pop(record.key.decode(), None)
     else:
         items[item.item_id] = item
-
-
-async def _read(
-    consumer: AIOKafkaConsumer,
-    partitions: Iterable[TopicPartition],
-    apply: Callable[[ConsumerRecord], None],
-    progress: Progress,
-) -> None:
-    """Read partitions from their beginnings up to the ends that they have now."""
-    consumer.assign(list(partitions))
-    begins = await consumer.beginning_offsets(consumer.assignment())
-    ends = await consumer.end_offsets(consumer.assignment())
-    total = sum(ends[each] - begins[each] for each in ends)
-    for partition, begin in begins.items():
-        consumer.seek(partition, begin)
-    unread = set(ends)
-    while unread := {each for each in unread if await consumer.position(each) < ends[each]}:
-        # The position shows how far a partition is read: the last offsets may be compacted, or transaction markers.
-        left = sum([ends[each] - await consumer.position(each) for each in unread])
-        progress(total - left, total)
-        for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
-            for record in records:
-                apply(record)
-    progress(total, total)

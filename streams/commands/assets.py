@@ -1,0 +1,123 @@
+"""`intentstream assets`: the inventory of data assets, their lineage and history, and documents made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from streams.commands.options import console_for_tables, with_settings
+from streams.errors import StreamsError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.assets.inventory import Inventory
+    from streams.kafka.reading import Progress
+
+EPILOG = """\b
+Examples:
+  intentstream assets show
+  intentstream assets show clicks
+  intentstream assets show --json > inventory.json
+"""
+
+
+@click.group(epilog=EPILOG)
+def assets() -> None:
+    """Show the inventory of data assets, their lineage and history, and export it.
+
+    Reads the brokers and the topic of asset profiles, which workers fill by themselves. docs/assets.md describes what
+    is found.
+    """
+
+
+@assets.command(epilog=EPILOG)
+@click.argument("name", required=False)
+@click.option("--kind", help="Show assets of one kind: topic, table, changelog, model, event, context or attribute.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, the same as `GET /v1/assets`.")
+@with_settings
+def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) -> None:
+    """Show all assets, or everything about the asset NAME.
+
+    NAME is an id such as topic/clicks, or a name that only one asset has.
+    """
+    import msgspec
+
+    from streams.assets.inventory import Kind
+    from streams.commands.assets_view import asset_views, overview
+
+    if kind is not None and kind not in get_args(Kind):
+        raise click.UsageError(f"--kind: required one of {', '.join(get_args(Kind))}; got {kind}")
+    inventory = current(settings)
+    chosen = tuple(each for each in inventory.assets if kind in (None, each.kind))
+    if name is not None:
+        found = inventory.asset(name)
+        if found is None:
+            raise StreamsError(f"{name}: required an asset, such as topic/clicks; `intentstream assets show` lists all")
+        chosen = (found,)
+    if is_json:
+        whole = msgspec.structs.replace(inventory, assets=chosen)
+        click.echo(msgspec.json.format(msgspec.json.encode(whole if name is None else chosen[0]), indent=2))
+        return
+    console = console_for_tables()
+    views = overview(chosen, inventory) if name is None else asset_views(chosen[0], inventory.lineage)
+    for view in views:
+        console.print(view, highlight=False)
+
+
+@assets.command(epilog="Example: intentstream assets lineage source/together")
+@click.argument("name", required=False)
+@click.option("--json", "is_json", is_flag=True, help="Print nodes and edges as JSON.")
+@with_settings
+def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
+    """Show what feeds what: all of it, or what comes into NAME and what its data goes into.
+
+    NAME is an asset, or source/NAME, feature/NAME, producer/NAME or list/lists.
+    """
+    import msgspec
+
+    from streams.commands.assets_view import lineage_views
+
+    inventory = current(settings)
+    graph = inventory.lineage
+    if name is not None:
+        asset = inventory.asset(name)
+        node = name if asset is None else asset.id
+        if all(each.id != node for each in graph.nodes):
+            raise StreamsError(f"{name}: required a node, such as topic/clicks or source/together")
+        graph = graph.around(node)
+    if is_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(graph), indent=2))
+        return
+    for view in lineage_views(graph):
+        console_for_tables().print(view, highlight=False)
+
+
+def current(settings: Settings) -> Inventory:
+    """Return the inventory, with a display of the progress on stderr."""
+    from streams.asset_catalogue import read_inventory
+
+    with reading("Reading the profiles of the streams") as progress:
+        return asyncio.run(read_inventory(settings, progress))
+
+
+def reading(title: str) -> _Reading:
+    """Return a display of a reader's progress: `with reading("…") as progress`."""
+    return _Reading(title)
+
+
+class _Reading:
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(console=Console(stderr=True), transient=True)
+        self._task = self._bars.add_task(title, total=None)
+
+    def __enter__(self) -> Progress:
+        self._bars.__enter__()
+        return lambda done, total: self._bars.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
