@@ -101,9 +101,11 @@ browser: ## Install Chromium for the tests of pages (Debian and Ubuntu, as root)
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
 
-clients: $(STAMP) ## Generate the OpenAPI document and the types of the TypeScript client (needs Node)
+clients: $(STAMP) ## Generate the OpenAPI and AsyncAPI documents and the types of the TypeScript client (needs Node)
 	$(BIN)/python -c 'import json; from streams.http.openapi import document; print(json.dumps(document(), indent=2))' \
 		> clients/openapi.json
+	$(BIN)/python -c 'import json; from streams.asset_catalogue import default_asyncapi as made; print(json.dumps(made(), indent=2))' \
+		> clients/asyncapi.json
 	npm ci --prefix clients/typescript --ignore-scripts
 	npm run generate --prefix clients/typescript
 

@@ -6,6 +6,7 @@ from faust.types import TP, Message
 
 from inference.bundle import Bundle
 from inference.retrieval.clicked import Clicked
+from streams.asset_catalogue import AssetCatalogue
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.console.access import Access
@@ -262,6 +263,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
         owners=owners,
         publisher=Publisher(events.delivery.producer, settings.topics),
         suggestions=Suggesting(keeper),
+        assets=AssetCatalogue(settings, events.assets.history, lambda: events.slots.current.bundle.manifest),
         list_size=min(settings.retrieval.list_size, MOST_ITEMS),
     )
     if settings.service.console == "off":

@@ -1,4 +1,4 @@
-"""The inventory of data assets of an installation, from its settings, its workers' profiles, its brokers and its model."""
+"""The inventory of an installation, from its settings, its workers' profiles, its brokers and its model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic, time
+from typing import Any
 
 from inference.errors import BundleError
 from inference.manifest import Manifest
@@ -15,13 +16,14 @@ from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts, Inventory
 from streams.assets.registry import TOPICS
 from streams.errors import StreamsError
+from streams.exports.asyncapi import asyncapi
 from streams.kafka.asset_facts import broker_facts
 from streams.kafka.asset_profiles import read_profiles
 from streams.kafka.reading import Progress, unseen
 from streams.kafka.topics import TABLES, changelog_topic, declare
 from streams.serving.folders import ModelFolders, configured_at
 from streams.serving.pins import pinned_model
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 RECENT_S = 60.0
 """Seconds of the profiles that rates are made of."""
@@ -84,9 +86,7 @@ async def _serving_manifest(settings: Settings) -> Manifest | None:
         return None
 
 
-def inventory(
-    settings: Settings, history: AssetHistory, broker: BrokerFacts, manifest: Manifest | None
-) -> Inventory:
+def inventory(settings: Settings, history: AssetHistory, broker: BrokerFacts, manifest: Manifest | None) -> Inventory:
     """Return the inventory of an installation."""
     names, now_ms = topic_names(settings), round(time() * 1000)
     hours = history.hours()
@@ -109,6 +109,13 @@ def inventory(
             sources=settings.retrieval.sources,
         )
     )
+
+
+def default_asyncapi() -> dict[str, Any]:
+    """Return the AsyncAPI document of the default settings, without brokers and workers: `clients/asyncapi.json`."""
+    settings = load_settings(env_file=None)
+    empty = inventory(settings, AssetHistory(), BrokerFacts(), None)
+    return asyncapi(empty, settings.kafka.bootstrap_servers, is_encrypted=False)
 
 
 def topic_names(settings: Settings) -> dict[str, str]:

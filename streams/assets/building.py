@@ -67,7 +67,7 @@ class Observed:
     window_seconds: float = 60.0
     hourly: Mapping[Stream, Sequence[int]] = field(default_factory=dict)
     since_ms: int | None = None
-    broker: BrokerFacts = BrokerFacts()
+    broker: BrokerFacts = field(default_factory=BrokerFacts)
     manifest: Manifest | None = None
     sources: tuple[str, ...] = ()
 
@@ -149,7 +149,10 @@ def _topic(name: str, spec: AssetSpec, observed: Observed) -> Asset:
 
 
 def _changelog(name: str, spec: AssetSpec, observed: Observed) -> Asset:
-    facts = {"purpose": f"Changelog of the table `{name}`: restores it on another machine", "producers": _programs(spec)}
+    facts = {
+        "purpose": f"Changelog of the table `{name}`: restores it elsewhere",
+        "producers": _programs(spec),
+    }
     return _stored("changelog", name, spec, observed, contract_fields(spec), facts)
 
 

@@ -66,7 +66,7 @@ class AssetHistory:
         return merged
 
     def hourly_messages(self) -> dict[Stream, list[int]]:
-        """Return the messages of each stream in each of the last HOURS hours, oldest first, hours without any included."""
+        """Return the messages of each stream in each of the last HOURS hours, oldest first, 0 included."""
         kept = self.hours()[-HOURS:]
         if not kept:
             return {}

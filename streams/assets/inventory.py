@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from streams.assets.registry import EdgeKind
-
 Kind = Literal["topic", "table", "changelog", "model", "event", "context", "attribute"]
+EdgeKind = Literal["data", "training", "control"]
 KINDS: tuple[Kind, ...] = ("topic", "table", "changelog", "model", "event", "context", "attribute")
 At = Annotated[datetime, msgspec.Meta(tz=True)]
 

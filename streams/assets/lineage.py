@@ -1,4 +1,4 @@
-"""The lineage of an installation: from producers over topics and tables to sources, features, the model and lists. No I/O."""
+"""The lineage: from producers over topics and tables to sources, features, the ranker and lists. No I/O."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streams.assets.registry import (
     RANKER,
     SEQUENCE_MODEL,
     SOURCE_INPUTS,
-    layer_of,
     known_features,
+    layer_of,
 )
 
 PARTS = {ENCODER: "Encoder", SEQUENCE_MODEL: "Sequence model", RANKER: "Ranker"}
@@ -85,7 +85,10 @@ def _from_producers(streams: Iterable[Stream], logical: Mapping[str, str]) -> It
             yield Edge(source=f"producer/{producer}", target=f"event/{kind}", label="sends", kind="data")
         elif topic in logical:
             yield Edge(
-                source=f"producer/{producer}", target=f"topic/{logical[topic]}", label="sends refused messages", kind="data"
+                source=f"producer/{producer}",
+                target=f"topic/{logical[topic]}",
+                label="sends refused messages",
+                kind="data",
             )
 
 

@@ -1,4 +1,4 @@
-"""What is known of each data asset without looking: purpose, owner, key, class of personal data, and what it feeds. No I/O.
+"""The static facts of each data asset: purpose, owner, key, class of personal data, and what it feeds. No I/O.
 
 A new topic, table, source or feature is a row here; a test compares the tables with the code.
 """
@@ -13,6 +13,7 @@ from inference.ranking.features import CONTEXT, FEATURES, PERSONAL, POPULARITIES
 from inference.records import ItemNeighbours, SessionItems
 from inference.retrieval import sources
 from inference.retrieval.sources import SOURCES
+from streams.assets.inventory import EdgeKind
 from streams.assets.snapshots import Snapshot
 from streams.contracts.internal import ItemTransition, ItemVector, TrendingSnapshot
 from streams.contracts.messages import (
@@ -31,7 +32,6 @@ Personal = Literal["none", "aggregate", "free text", "pseudonym", "shopper", "op
 of an identified shopper; chosen by the shop, so only the detector can tell."""
 Owner = Literal["shop", "recommender", "operator"]
 """Roles: the producers of the shop, the workers, the people who run them."""
-EdgeKind = Literal["data", "training", "control"]
 
 WORKERS, LEARNING, OPERATOR, SHOP = "workers", "training and learn", "operator", "shop"
 
@@ -90,7 +90,7 @@ TOPICS: Mapping[str, AssetSpec] = {
         personal="aggregate", producers=(WORKERS,), consumers=(WORKERS,), message=TrendingSnapshot,
     ),
     "item_pairs": AssetSpec(
-        purpose="Transitions between items, on their way to the owner of the item", owner="recommender", key="partition",
+        purpose="Transitions between items, for the owner of the item", owner="recommender", key="partition",
         personal="pseudonym", producers=(WORKERS,), consumers=(WORKERS,), message=ItemTransition,
     ),
     "item_neighbours": AssetSpec(
@@ -157,7 +157,7 @@ PERSONAL_FIELDS: Mapping[str, Personal] = {
 }
 """Classes of fields, by name, in messages of shoppers. Fields of other messages have the class of their asset."""
 STRICTEST: tuple[str, ...] = ("none", "aggregate", "open", "free text", "pseudonym", "found", "shopper")
-"""The classes of personal data in order. `found` is personal data that the detector found where the rules expect none."""
+"""The classes of personal data in order. `found`: the detector found personal data where the rules expect none."""
 
 # Lineage: nodes are named KIND/NAME. The model's node is MODEL until the bundle is known.
 
@@ -231,7 +231,7 @@ FEATURE_INPUTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(CONTEXT, (_PROFILES,)),
     "searching": ("topic/searches",),
 }
-"""What each feature of the ranker is computed from. A feature that is a source's score or rank comes from the source."""
+"""What each feature of the ranker is computed from. A source's score or rank comes from the source."""
 
 LAYERS = ("producer", "field", "event", "input", "state", "source", "feature", "ranker", "list", "output")
 """The order in which lineage flows, for drawings."""
@@ -246,7 +246,14 @@ def layer_of(node: str) -> int:
         kind = "input" if name in INPUTS else "output" if name in OUTPUTS else "state"
     if node == RANKER:
         kind = "ranker"
-    names = {"table": "state", "model": "input", "part": "input", "changelog": "output", "context": "field", "attribute": "field"}
+    names = {
+        "table": "state",
+        "model": "input",
+        "part": "input",
+        "changelog": "output",
+        "context": "field",
+        "attribute": "field",
+    }
     return LAYERS.index(names.get(kind, kind))
 
 

@@ -46,7 +46,7 @@ def contract_fields(spec: AssetSpec) -> tuple[Field, ...]:
 
 
 def profiled_fields(contract: Iterable[Field], kind: str, profile: StreamProfile) -> tuple[Field, ...]:
-    """Return the fields of a type of message with their profiles: those of the contract, then the observed open keys."""
+    """Return the fields of a type of message with their profiles: the contract's, then the observed keys."""
     open_field = OPEN_FIELDS[kind]
     by_name = {spec.name: spec for spec in FIELDS[kind]}
     fields = []

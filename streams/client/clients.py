@@ -10,6 +10,7 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 
 from inference.records import Item
+from streams.assets.inventory import Inventory
 from streams.client.calls import (
     Call,
     CategoryOptions,
@@ -88,6 +89,10 @@ class Client:
         """Return what the service knows about a shopper."""
         return self._send(get(UserProfile, f"/v1/users/{part(user)}/profile", {}))
 
+    def assets(self) -> Inventory:
+        """Return the inventory of data assets."""
+        return self._send(get(Inventory, "/v1/assets", {}))
+
     def related(self, item: str, **options: Unpack[PlacedOptions]) -> ItemList:
         """Return items that go with an item."""
         return self._send(get(ItemList, f"/v1/items/{part(item)}/related", options))
@@ -162,6 +167,10 @@ class AsyncClient:
     async def profile(self, user: str) -> UserProfile:
         """Return what the service knows about a shopper."""
         return await self._send(get(UserProfile, f"/v1/users/{part(user)}/profile", {}))
+
+    async def assets(self) -> Inventory:
+        """Return the inventory of data assets."""
+        return await self._send(get(Inventory, "/v1/assets", {}))
 
     async def related(self, item: str, **options: Unpack[PlacedOptions]) -> ItemList:
         """Return items that go with an item."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 
+from streams.commands.assets_export import diff, export, report
+from streams.commands.assets_reading import current
 from streams.commands.options import console_for_tables, with_settings
 from streams.errors import StreamsError
 from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.assets.inventory import Inventory
-    from streams.kafka.reading import Progress
 
 EPILOG = """\b
 Examples:
@@ -94,30 +91,5 @@ def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
         console_for_tables().print(view, highlight=False)
 
 
-def current(settings: Settings) -> Inventory:
-    """Return the inventory, with a display of the progress on stderr."""
-    from streams.asset_catalogue import read_inventory
-
-    with reading("Reading the profiles of the streams") as progress:
-        return asyncio.run(read_inventory(settings, progress))
-
-
-def reading(title: str) -> _Reading:
-    """Return a display of a reader's progress: `with reading("…") as progress`."""
-    return _Reading(title)
-
-
-class _Reading:
-    def __init__(self, title: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as Bars
-
-        self._bars = Bars(console=Console(stderr=True), transient=True)
-        self._task = self._bars.add_task(title, total=None)
-
-    def __enter__(self) -> Progress:
-        self._bars.__enter__()
-        return lambda done, total: self._bars.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
+for command in (export, report, diff):
+    assets.add_command(command)

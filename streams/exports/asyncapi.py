@@ -1,4 +1,4 @@
-"""The public topics as an AsyncAPI 3.0 document: channels, messages with their schemas, operations, Kafka's bindings."""
+"""The public topics as an AsyncAPI 3.0 document: channels, messages and schemas, operations, bindings of Kafka."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def asyncapi(inventory: Inventory, bootstrap_servers: str, *, is_encrypted: bool
             "schemas": schemas,
         },
     }
-    return without_discriminators(cleaned(document))
+    described: Document = without_discriminators(cleaned(document))
+    return described
 
 
 def without_discriminators(node: Any) -> Any:

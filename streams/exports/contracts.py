@@ -1,4 +1,4 @@
-"""Topics as data contracts of the Open Data Contract Standard 3.1 (ODCS): schema, class of data, service level, quality."""
+"""Topics as data contracts of the Open Data Contract Standard 3.1 (ODCS): schema, classes, service level, quality."""
 
 from __future__ import annotations
 

@@ -85,7 +85,9 @@ def _of_field(asset: str, old: Field, new: Field) -> Iterable[Difference]:
     if old.required != new.required:
         yield _difference(asset, f"{new.name}: required", _text(old.required), _text(new.required), "breaks")
     if set(new.found) - set(old.found):
-        yield _difference(asset, f"{new.name}: personal data", _text(sorted(old.found)), _text(sorted(new.found)), "check")
+        yield _difference(
+            asset, f"{new.name}: personal data", _text(sorted(old.found)), _text(sorted(new.found)), "check"
+        )
     if None not in (old.completeness, new.completeness):
         before, after = old.completeness or 0.0, new.completeness or 0.0
         if abs(before - after) >= COMPLETENESS:
@@ -94,7 +96,9 @@ def _of_field(asset: str, old: Field, new: Field) -> Iterable[Difference]:
 
 
 def _weight_of(fact: str) -> Weight:
-    return "breaks" if fact in ("key", "partitions", "is_compacted") else "check" if fact == "retention_hours" else "note"
+    return (
+        "breaks" if fact in ("key", "partitions", "is_compacted") else "check" if fact == "retention_hours" else "note"
+    )
 
 
 def _difference(asset: str, what: str, before: str, after: str, weight: Weight) -> Difference:

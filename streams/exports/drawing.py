@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
+import msgspec
+
 from streams.assets.inventory import Edge, Lineage, Node
 
 WIDTH, HEIGHT = 172, 24
@@ -14,6 +16,9 @@ MOST_LETTERS = 24
 """Letters of a title that fit into a node."""
 PASSES = 6
 """Sweeps over the layers that bring connected nodes to the same height."""
+
+GROUPED = ("feature", "context", "attribute")
+"""Kinds of nodes of which `compact` draws several as one."""
 
 Href = Callable[[Node], str | None]
 """Returns the address that a node links to, None for no link."""
@@ -43,6 +48,30 @@ def neighbourhood(lineage: Lineage, node: str) -> Lineage:
     edges = tuple(each for each in lineage.edges if node in (each.source, each.target))
     kept = {node, *(end for each in edges for end in (each.source, each.target))}
     return Lineage(nodes=tuple(each for each in lineage.nodes if each.id in kept), edges=edges)
+
+
+def compact(lineage: Lineage) -> Lineage:
+    """Return the graph with one node for all features, or keys, that have the same neighbours."""
+    ends: dict[str, tuple[set[tuple[str, str]], set[tuple[str, str]]]] = {
+        each.id: (set(), set()) for each in lineage.nodes
+    }
+    for edge in lineage.edges:
+        ends[edge.source][1].add((edge.target, edge.kind))
+        ends[edge.target][0].add((edge.source, edge.kind))
+    groups: dict[tuple[object, ...], list[Node]] = {}
+    for node in lineage.nodes:
+        before, behind = ends[node.id]
+        own = (node.kind, *sorted(before), None, *sorted(behind)) if node.kind in GROUPED else (node.id,)
+        groups.setdefault(own, []).append(node)
+    first = {node.id: group[0].id for group in groups.values() for node in group}
+    nodes = [
+        msgspec.structs.replace(group[0], title=f"{group[0].title} +{len(group) - 1}") if len(group) > 1 else group[0]
+        for group in groups.values()
+    ]
+    edges = dict.fromkeys(
+        msgspec.structs.replace(each, source=first[each.source], target=first[each.target]) for each in lineage.edges
+    )
+    return Lineage(nodes=tuple(nodes), edges=tuple(edges))
 
 
 def sparkline(counts: Sequence[int], width: int = 96, height: int = 18) -> str:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from streams.assets import texts
 from streams.assets.inventory import KINDS, Asset, Inventory, Lineage, Node
-from streams.exports.drawing import lineage_svg, neighbourhood, sparkline
+from streams.exports.drawing import compact, lineage_svg, neighbourhood, sparkline
 
 TITLES = {
     "topic": "Topics", "table": "Tables", "changelog": "Changelogs", "model": "Models", "event": "Event types",
@@ -34,7 +34,7 @@ def report(inventory: Inventory) -> str:
     page: str = environment.get_template("report.html").render(
         inventory=inventory,
         lineage=lineage,
-        whole=Markup(lineage_svg(lineage, link)),  # noqa: S704
+        whole=Markup(lineage_svg(compact(lineage), link)),  # noqa: S704
         around=around,
         spark=lambda asset: Markup(sparkline(asset.hourly)),  # noqa: S704
         kinds=[(TITLES[kind], _of_kind(inventory, kind)) for kind in KINDS if _of_kind(inventory, kind)],

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from inference.types import Item
+from streams.assets.inventory import Inventory
 from streams.contracts.messages import Interaction
 from streams.http import handlers, messages, parameters
 from streams.http.handlers import Backend, Call
@@ -82,6 +83,9 @@ ROUTES = (
     RouteSpec(
         method="POST", path="/v1/rank", handler=handlers.rank, role="read",
         body=parameters.RankBody, answer=messages.RankedItems,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/assets", handler=handlers.assets, role="admin", answer=Inventory,
     ),
     RouteSpec(
         method="POST", path="/v1/events", handler=handlers.events, role="write", status=HTTPStatus.ACCEPTED,

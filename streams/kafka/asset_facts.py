@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from time import time
 from typing import TypeVar
@@ -72,11 +71,15 @@ async def broker_facts(kafka: Kafka, names: Collection[str]) -> BrokerFacts:
     async with Admin.connected(kafka, "describing topics") as admin:
         existing = await parts.of("partitions", admin.partition_counts(), {})
         counts = {name: existing[name] for name in names if name in existing}
-        configs = await parts.of("retention", admin.configs({name: (POLICY, RETENTION) for name in counts}), {})
+        configs = await parts.of("retention", admin.configs(dict.fromkeys(counts, (POLICY, RETENTION))), {})
         if counts and not configs:
             parts.unknown.setdefault("retention", "the brokers do not return the configuration of topics")
         sizes = await parts.of("size", log_sizes(admin.client, counts), {})
-        leaders = {each: leader for each, leader in (await parts.of("leaders", admin.leaders(), {})).items() if each.topic in counts}
+        leaders = {
+            each: leader
+            for each, leader in (await parts.of("leaders", admin.leaders(), {})).items()
+            if each.topic in counts
+        }
         newest = await parts.of("last seen", newest_timestamps(admin.client, leaders), {})
         async with _consumer(kafka) as consumer:
             partitions = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]

@@ -47,9 +47,7 @@ class _LogDirsResponse(Response):  # type: ignore[misc]  # aiokafka is untyped
                         ("name", String("utf-8")),
                         (
                             "partitions",
-                            Array(
-                                ("partition", Int32), ("size", Int64), ("offset_lag", Int64), ("is_future", Boolean)
-                            ),
+                            Array(("partition", Int32), ("size", Int64), ("offset_lag", Int64), ("is_future", Boolean)),
                         ),
                     ),
                 ),
@@ -137,10 +135,10 @@ class _NewestRequest(Request[_OffsetsRequest_v7]):  # type: ignore[misc]
         self._partitions = partitions
 
     def build(self, request_struct_class: type[_OffsetsRequest_v7]) -> Any:
-        of_topic = defaultdict(list)
+        of_topic: defaultdict[str, list[Any]] = defaultdict(list)
         for topic, partition in self._partitions:
             of_topic[topic].append((partition, ANY_EPOCH, GREATEST_TIMESTAMP, {}))
-        topics = [(topic, partitions, {}) for topic, partitions in of_topic.items()]
+        topics: list[Any] = [(topic, partitions, {}) for topic, partitions in of_topic.items()]
         return request_struct_class(ANY_REPLICA, READ_COMMITTED, topics, {})
 
 

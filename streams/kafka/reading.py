@@ -21,7 +21,7 @@ async def read_to_ends(
     progress: Progress = unseen,
     since_ms: int | None = None,
 ) -> None:
-    """Read partitions up to the ends that they have now: from their beginnings, or from the first message since a time."""
+    """Read partitions up to the ends that they have now, from their beginnings or from a time on."""
     consumer.assign(list(partitions))
     begins = await consumer.beginning_offsets(consumer.assignment())
     ends = await consumer.end_offsets(consumer.assignment())

@@ -221,6 +221,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/assets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return the inventory of data assets: topics, tables, models, event types, keys, and what feeds what.
+         * @description Return the inventory of data assets: topics, tables, models, event types, keys, and what feeds what.
+         *
+         *     It contains frequent values of the shop's own fields and keys, and names of producers, but no ids or searches of
+         *     shoppers. It is at most 15 seconds old. Facts that the brokers do not report are left out, with the reason.
+         *
+         *     Needs the role `admin`.
+         */
+        get: operations["assets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -705,6 +730,228 @@ export interface components {
              * @default false
              */
             explain?: boolean;
+        };
+        /**
+         * Inventory
+         * @description All data assets of an installation.
+         *
+         *     Attributes:
+         *         made_at: when it was made.
+         *         since: start of the first hour that the profiles cover, None without profiles.
+         *         app_id: the consumer group of the workers.
+         *         assets: the assets, by kind and name.
+         *         lineage: what feeds what.
+         */
+        Inventory: {
+            /** Format: date-time */
+            made_at: string;
+            since: string | null;
+            app_id: string;
+            assets: components["schemas"]["Asset"][];
+            lineage: components["schemas"]["Lineage"];
+        };
+        /**
+         * Asset
+         * @description A data asset.
+         *
+         *     Attributes:
+         *         id: `KIND/NAME` with the name in the code, the same in every installation; the node of the lineage.
+         *         kind: one of KINDS.
+         *         name: its name in this installation.
+         *         purpose: its use.
+         *         owner: the role that decides on its content: shop, recommender or operator.
+         *         key: meaning of its key.
+         *         personal: class of personal data: the strictest of the rules and of what the detector found.
+         *         part_of: the assets whose messages contain it, by id.
+         *         partitions: number of partitions.
+         *         retention_hours: hours that messages are kept, None for ever or unknown.
+         *         is_compacted: whether only the newest record of each key is kept.
+         *         size_bytes: size of one replica.
+         *         messages: messages that are kept now, or for an event type, field or key, of the hours that are covered.
+         *         rate: messages in a second, of the last minute or hour.
+         *         hourly: messages of each covered hour, oldest first.
+         *         first_seen, last_seen: time of the first and the last message that is known.
+         *         producers, consumers: who writes and reads it.
+         *         fields: its schema and the profile of each field.
+         *         outcomes: messages of the covered hours by outcome, or by the reason of the refusal.
+         *         marks: messages with an unknown item, of a robot, or older than the one before.
+         *         details: further facts.
+         *         unknown: facts that could not be found, with the reason.
+         */
+        Asset: {
+            id: string;
+            /** @enum {unknown} */
+            kind: "attribute" | "changelog" | "context" | "event" | "model" | "table" | "topic";
+            name: string;
+            purpose: string;
+            owner: string;
+            /** @default  */
+            key?: string;
+            /** @default none */
+            personal?: string;
+            /** @default [] */
+            part_of?: string[];
+            /** @default null */
+            partitions?: number | null;
+            /** @default null */
+            retention_hours?: number | null;
+            /** @default null */
+            is_compacted?: boolean | null;
+            /** @default null */
+            size_bytes?: number | null;
+            /** @default null */
+            messages?: number | null;
+            /** @default null */
+            rate?: number | null;
+            /** @default [] */
+            hourly?: number[];
+            /** @default null */
+            first_seen?: string | null;
+            /** @default null */
+            last_seen?: string | null;
+            /** @default [] */
+            producers?: components["schemas"]["Producer"][];
+            /** @default [] */
+            consumers?: components["schemas"]["Consumer"][];
+            /** @default [] */
+            fields?: components["schemas"]["Field"][];
+            /** @default {} */
+            outcomes?: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            marks?: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            details?: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            unknown?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Producer
+         * @description A program that writes an asset. `name` is untrusted text if the program was observed.
+         *
+         *     `messages` and `refused` count the hours that the inventory covers; they are None for a program that is only known
+         *     to write.
+         */
+        Producer: {
+            name: string;
+            /** @default null */
+            messages?: number | null;
+            /** @default null */
+            refused?: number | null;
+            /** @default null */
+            last_seen?: string | null;
+        };
+        /**
+         * Consumer
+         * @description A program that reads an asset: a consumer group, or a role that reads without a group.
+         *
+         *     `lag` is the number of messages that the group has not committed yet, and `members` the number of its processes.
+         */
+        Consumer: {
+            name: string;
+            /** @default false */
+            is_group?: boolean;
+            /** @default null */
+            lag?: number | null;
+            /** @default null */
+            members?: number | null;
+        };
+        /**
+         * Field
+         * @description A field of the messages of an asset.
+         *
+         *     Attributes:
+         *         name: its name; a key of an open field is `context.device`.
+         *         types: the type of the contract; for a key of an open field, the types that were observed, commonest first.
+         *         required: whether the contract requires it.
+         *         personal: class of personal data, by rule.
+         *         found: values with personal data that the detector found, by class, among `examined` values.
+         *         completeness: share of the messages that have it, None if it is not profiled.
+         *         distinct: estimate of the number of distinct values, None if they are not counted.
+         *         frequent: frequent values, best first.
+         *         spread: quantiles, None without numbers or texts.
+         */
+        Field: {
+            name: string;
+            types: string[];
+            /** @default false */
+            required?: boolean;
+            /** @default none */
+            personal?: string;
+            /** @default {} */
+            found?: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            examined?: number;
+            /** @default null */
+            completeness?: number | null;
+            /** @default null */
+            distinct?: number | null;
+            /** @default [] */
+            frequent?: components["schemas"]["Frequent"][];
+            /** @default null */
+            spread?: components["schemas"]["Spread"] | null;
+        };
+        /**
+         * Frequent
+         * @description A frequent value of a field, and bounds of how often it came.
+         */
+        Frequent: {
+            value: string;
+            at_least: number;
+            at_most: number;
+        };
+        /**
+         * Spread
+         * @description Quantiles of a field: of its numbers, or of the lengths of its texts. `of` is number or length.
+         */
+        Spread: {
+            of: string;
+            least: number;
+            low: number;
+            median: number;
+            high: number;
+            greatest: number;
+        };
+        /**
+         * Lineage
+         * @description A graph of what feeds what. Nodes are in the order of their layers.
+         */
+        Lineage: {
+            nodes: components["schemas"]["Node"][];
+            edges: components["schemas"]["Edge"][];
+        };
+        /**
+         * Node
+         * @description A node of the lineage: an asset, a producer, a candidate source, a feature of the ranker, or the lists.
+         *
+         *     `layer` is its place in the flow, from 0; `is_asset` whether the inventory has an asset of the same id.
+         */
+        Node: {
+            id: string;
+            kind: string;
+            title: string;
+            layer: number;
+            is_asset: boolean;
+        };
+        /**
+         * Edge
+         * @description What feeds what, and how. Training and control do not count as the way of the data.
+         */
+        Edge: {
+            source: string;
+            target: string;
+            label: string;
+            /** @enum {unknown} */
+            kind: "control" | "data" | "training";
         };
         /**
          * Accepted
@@ -1321,6 +1568,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RankedItems"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    assets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
                 };
             };
             400: components["responses"]["400"];

@@ -25,6 +25,7 @@ PLACED = {**LISTED, "placement": "default", "filter": Filter(in_stock=None), "ex
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "recommendations": (("u",), PLACED),
     "profile": (("u",), {}),
+    "assets": ((), {}),
     "related": (("i3",), PLACED),
     "related_to_cart": ((["i3", "i4"],), PLACED),
     "trending": ((), {**LISTED, "category": None}),

@@ -22,6 +22,9 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Vector, stable_key
+from streams.asset_catalogue import AssetCatalogue
+from streams.assets.history import AssetHistory
+from streams.assets.inventory import BrokerFacts
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction, ModelRef
 from streams.engine import Engine
@@ -132,9 +135,14 @@ class HttpHarness:
             owners=owners,
             publisher=Publisher(cast("Any", self.producer), self.settings.topics),
             suggestions=Suggesting(self.keeper),
+            assets=AssetCatalogue(self.settings, AssetHistory(), lambda: None, self._brokers),
             list_size=LIST_SIZE,
         )
         self.app = application(service, self.gate, self.backend)
+
+    async def _brokers(self) -> BrokerFacts:
+        """Return what the brokers know: nothing."""
+        return BrokerFacts(unknown={"size": "there is no broker"})
 
     async def add(self, *items: Item) -> None:
         """Add items to the catalogue."""
