@@ -191,6 +191,24 @@ class FittedPeriod(msgspec.Struct, frozen=True, kw_only=True):
     sample: bytes
 
 
+class DataInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Data that a part of the bundle was made from.
+
+    Attributes:
+        part: the role of the part: encoder, ranker or sequence.
+        name: the name of a file, or of a topic.
+        sha256: digest of the file; None for a topic.
+        bytes: size of the file.
+        records: number of records or lists that were used, None if it was not counted.
+    """
+
+    part: str
+    name: str
+    sha256: Sha256 | None = None
+    bytes: int | None = None
+    records: int | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """manifest.json. `format` is the version of this layout.
 
@@ -201,6 +219,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         golden: the scores that the ranker must compute, within the tolerance of `inference.loading`.
         fitted_to: the data of the ranker; empty if unknown, as in bundles of 0.2.0 and before.
         sequence: the sequence model; None for a bundle without one.
+        inputs: the data of each part; empty if unknown, as in bundles of 0.2.0 and before.
     """
 
     format: int = FORMAT
@@ -218,6 +237,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     golden: Annotated[tuple[GoldenScore, ...], msgspec.Meta(min_length=1)]
     fitted_to: tuple[FittedPeriod, ...] = ()
     sequence: SequenceFile | None = None
+    inputs: tuple[DataInput, ...] = ()
 
     def file(self, name: str) -> File:
         """Return the entry of the file `name`."""

@@ -36,6 +36,7 @@ from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
 from streams.metrics import Metrics
+from streams.openlineage import emit_swap
 from streams.scoring import scorer_thread
 from streams.serving.servable import ServableSlots
 from streams.serving.store import BundleStore
@@ -108,6 +109,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         popularity=trends.trending.popularity,
         metrics=metrics,
         serves_newest=settings.model.watch_seconds > 0,
+        announce=lambda bundle: emit_swap(settings, store, bundle),
     )
     broadcasts = Broadcasts(
         settings=settings,

@@ -11,9 +11,10 @@ from typing import Any
 from inference.errors import BundleError
 from inference.manifest import Manifest
 from inference.manifest_files import read_manifest
-from streams.assets.building import Observed, inventory_of
+from streams.assets.building import inventory_of
 from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts, Inventory
+from streams.assets.observed import Observed
 from streams.assets.registry import TOPICS
 from streams.errors import StreamsError
 from streams.exports.asyncapi import asyncapi

@@ -15,6 +15,10 @@ class Assets(Group):
         20.0, ge=0, le=3600, alias="assets_interval_seconds",
         description="Interval between two profiles of the streams' content; 0: no profiles",
     )  # fmt: skip
+    lineage: str | None = Field(
+        None, alias="assets_lineage",
+        description="OpenLineage events of trainings and model changes: a JSON Lines file or a URL; unset: none",
+    )  # fmt: skip
     retention_days: Duration = Field(
         15,
         alias="assets_retention_days",

@@ -7,7 +7,9 @@ from typing import get_args
 import click
 
 from streams.commands.assets_export import diff, export, report
+from streams.commands.assets_history import history, record
 from streams.commands.assets_reading import current
+from streams.commands.assets_trace import trace
 from streams.commands.options import console_for_tables, with_settings
 from streams.errors import StreamsError
 from streams.settings import Settings
@@ -91,5 +93,5 @@ def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
         console_for_tables().print(view, highlight=False)
 
 
-for command in (export, report, diff):
+for command in (export, report, diff, trace, record, history):
     assets.add_command(command)

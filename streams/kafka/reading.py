@@ -10,6 +10,10 @@ Progress = Callable[[int, int], None]
 """Called with the offsets that are read so far, and their number."""
 
 
+class EnoughRead(Exception):  # noqa: N818 - no error
+    """Raised by `apply` to stop reading."""
+
+
 def unseen(done: int, total: int) -> None:
     """Show no progress."""
 
@@ -21,7 +25,10 @@ async def read_to_ends(
     progress: Progress = unseen,
     since_ms: int | None = None,
 ) -> None:
-    """Read partitions up to the ends that they have now, from their beginnings or from a time on."""
+    """Read partitions up to the ends that they have now, from their beginnings or from a time on.
+
+    It ends before if `apply` raises EnoughRead.
+    """
     consumer.assign(list(partitions))
     begins = await consumer.beginning_offsets(consumer.assignment())
     ends = await consumer.end_offsets(consumer.assignment())
@@ -36,7 +43,10 @@ async def read_to_ends(
         # The position shows how far a partition is read: the last offsets may be compacted, or transaction markers.
         left = sum([ends[each] - await consumer.position(each) for each in unread])
         progress(total - left, total)
-        for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
-            for record in records:
-                apply(record)
+        try:
+            for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+                for record in records:
+                    apply(record)
+        except EnoughRead:
+            break
     progress(total, total)

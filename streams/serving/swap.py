@@ -49,6 +49,7 @@ class ModelSwap:
         popularity: returns the short-term and long-term popularity.
         metrics: counts outcomes and shows progress.
         serves_newest: whether newer versions in the folder are served without a pin.
+        announce: called with a model that has taken over.
     """
 
     slots: ServableSlots
@@ -58,6 +59,7 @@ class ModelSwap:
     popularity: Callable[[], Popularity]
     metrics: Metrics
     serves_newest: bool
+    announce: Callable[[Bundle], None] = lambda _bundle: None
     phase: Phase = Phase.SERVING
     _pinned: ModelPin | None = None
     _newest: ModelPin | None = None
@@ -179,6 +181,7 @@ class ModelSwap:
         # No await from here on, so that the catalogue is still complete when it takes over.
         self.slots.take_over(candidate)
         self.metrics.serves(candidate.bundle)
+        self.announce(candidate.bundle)
         log.info("model %s %s has taken over from %s %s on %s", candidate.bundle.name, candidate.bundle.version,
                  current.bundle.name, current.bundle.version, candidate.bundle.provider)  # fmt: skip
 

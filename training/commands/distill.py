@@ -86,11 +86,15 @@ def distill(**arguments: Any) -> None:
 
     from msgspec.structs import replace
 
+    from inference.manifest import ENCODER
+    from streams.openlineage import LineageEvents
+    from streams.settings import load_settings
     from training.distillation import train
     from training.distillation.bundle import write_bundle
     from training.distillation.distill import distill as run
     from training.distillation.plan import PLANS, scaled
     from training.distillation.teachers import TEACHERS
+    from training.ranker.provenance import file_input
 
     texts, sources = read_texts(options)
     plan = scaled(replace(PLANS[options.teacher], seed=options.seed), options.scale)
@@ -100,8 +104,10 @@ def distill(**arguments: Any) -> None:
     with _progress_bars() as progress:
         student = run(texts, plan, work, progress, TEACHERS[options.teacher])
         progress.begin("writing the bundle", 1)
-        bundle = write_bundle(student, plan, output, work, sources)
+        inputs = [file_input(ENCODER, path) for path in (options.catalog, options.events) if path is not None]
+        bundle = write_bundle(student, plan, output, work, sources, inputs)
         progress.advance(1)
+    LineageEvents.of(load_settings()).trained("distill", output, inputs)
     click.echo(f"{output}: {bundle.name} {bundle.version} is ready, see its report.md; checkpoints are in {work}")
 
 

@@ -57,6 +57,12 @@ class TrainRankerOptions(SamplingOptions):
     leave_one_out: bool | None
     force: bool
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that the lists come from, each once."""
+        given = (self.catalog, self.events, *(path for _, path in self.files))
+        return list(dict.fromkeys(path for path in given if path is not None))
+
 
 @click.command(
     name="train-ranker",
@@ -102,12 +108,14 @@ def train_ranker(**arguments: Any) -> None:
             f"{options.output}: required a folder that does not exist yet: a version is never changed"
         )
     _require_extra()
+    from inference.manifest import RANKER
     from streams.factory import load_model
+    from streams.openlineage import LineageEvents
     from training.ranker.acceptance import comparison, differences, refusal
     from training.ranker.bundle import with_ranker
     from training.ranker.examples import distinct
     from training.ranker.network import to_onnx
-    from training.ranker.provenance import overlap
+    from training.ranker.provenance import file_input, overlap
     from training.ranker.quality import calibration, compare
     from training.ranker.transfer import cost_table, transfer_table
 
@@ -139,7 +147,9 @@ def train_ranker(**arguments: Any) -> None:
     _require_no_worse(refusal(found, is_known=overlap(bundle.manifest.fitted_to, late.fitted_to)), options)
     with phases() as start_phase:
         ranker = _fitted(_part(every, 0, 1), chosen, options.seed, start_phase)
-    with_ranker(settings.model.path, options.output, to_onnx(ranker), late.fitted_to)
+    inputs = [file_input(RANKER, path) for path in options.inputs]
+    with_ranker(settings.model.path, options.output, to_onnx(ranker), late.fitted_to, inputs)
+    LineageEvents.of(settings).trained("train-ranker", options.output, inputs)
     click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in every):,} lists")
 
 

@@ -83,7 +83,10 @@ def train_sequence(**arguments: Any) -> None:
         )
     if missing := [name for name in ("torch", "onnx") if find_spec(name) is None]:
         raise ConfigurationError(f"train-sequence needs {' and '.join(missing)}: pip install 'intentstream[distill]'")
+    from inference.manifest import SEQUENCE
     from streams.factory import load_model
+    from streams.openlineage import LineageEvents
+    from training.ranker.provenance import file_input
     from training.sequence.bundle import with_sequence
     from training.sequence.export import residuals_of, weights_of
 
@@ -96,7 +99,10 @@ def train_sequence(**arguments: Any) -> None:
             f"{path}: {own.lists:,} lists after the last {options.held_out:.0%} of the events, trained without them: "
             f"HR@20 {own.hr:.4f}, MRR@20 {own.mrr:.4f}"
         )
-    with_sequence(settings.model.path, options.output, weights_of(fitted.model), keys, residuals_of(fitted.model))
+    inputs = [file_input(SEQUENCE, path) for path in (*options.catalogs, *options.events)]
+    weights, residuals = weights_of(fitted.model), residuals_of(fitted.model)
+    with_sequence(settings.model.path, options.output, weights, keys, residuals, inputs)
+    LineageEvents.of(settings).trained("train-sequence", options.output, inputs)
     click.echo(f"{options.output} is ready, trained on all events in {fitted.epochs} epochs")
 
 

@@ -11,7 +11,7 @@ import onnx
 
 from inference.bundle import Bundle
 from inference.errors import BundleError
-from inference.manifest import RANKER, TOKENIZER, Card, Metric, Source
+from inference.manifest import RANKER, TOKENIZER, Card, DataInput, Metric, Source
 from inference.ranking.features import FEATURES
 from training.distillation.distill import Student
 from training.distillation.export import shipped_files
@@ -30,10 +30,13 @@ ENGLISH = Source(
 )
 
 
-def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source]) -> Bundle:
+def write_bundle(
+    student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source], inputs: Sequence[DataInput] = ()
+) -> Bundle:
     """Write the files of a bundle to `output`, .../NAME/VERSION/, and return the loaded and verified bundle.
 
-    An existing ranker stays if it fits. Otherwise it is replaced by one that gives every item the same score.
+    `sources` are the data sets on the card, and `inputs` the shop's own files. An existing ranker stays if it fits.
+    Otherwise it is replaced by one that gives every item the same score.
 
     Raises:
         BundleError: the result does not verify.
@@ -62,7 +65,7 @@ def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources
         metrics=_metrics(figures, last.cosine, plan),
     )
     info = EncoderInfo(encoder.digest, tuple(files), card)
-    return write_manifest(output, origin=student.source.origin, max_tokens=MAX_TOKENS, encoder=info)
+    return write_manifest(output, origin=student.source.origin, max_tokens=MAX_TOKENS, encoder=info, inputs=inputs)
 
 
 def keep_ranker(path: Path) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from inference.bundle import Bundle
 from inference.errors import InferenceError
-from inference.manifest import FittedPeriod
+from inference.manifest import RANKER, DataInput, FittedPeriod
 from inference.types import stable_key
 from streams.contracts.messages import Interaction, ModelPin, Recommendations
 from streams.errors import StreamsError
@@ -56,6 +57,8 @@ class LearningLoop:
         metrics: its metrics.
         pinned: the pinned model, None if there is none.
         shopper_key: function from a user id to the shopper's key on disk.
+        topics: the topics that the lists come from.
+        announce: called with the folder of a published version and its inputs.
         stopping: set by another thread to end `observe` and `advance` with Stopped, between two steps.
     """
 
@@ -66,6 +69,8 @@ class LearningLoop:
     metrics: LearningMetrics = field(default_factory=LearningMetrics)
     pinned: ModelPin | None = None
     shopper_key: Callable[[str], int] = stable_key
+    topics: tuple[str, ...] = ()
+    announce: Callable[[Path, Sequence[DataInput]], None] = lambda _bundle, _inputs: None
     stopping: threading.Event = field(default_factory=threading.Event)
     outcomes: Outcomes = field(init=False)
     gatherer: Gatherer = field(init=False)
@@ -235,7 +240,9 @@ class LearningLoop:
                 cause = Cause(now_ms, decision.reason, held_out_ms)
                 self._require_running()
                 fitted_to = merged(lists.examples.fitted_to)
-                new = self.versions.publish(to_onnx(decision.ranker), model, cause, fitted_to)
+                inputs = [DataInput(part=RANKER, name=topic, records=len(lists)) for topic in self.topics]
+                new = self.versions.publish(to_onnx(decision.ranker), model, cause, fitted_to, inputs)
+                self.announce(self.versions.models.path(new), inputs)
                 self.versions.prune(model.name, (model, new))
                 log.info("published %s %s after %s: %s", new.name, new.version, model.version, decision.reason)
         except (InferenceError, OSError) as error:

@@ -23,6 +23,7 @@ from streams.factory import pseudonyms
 from streams.kafka.admin import require_topics
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import broker_errors, consumer_options
+from streams.openlineage import LineageEvents
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import Settings
@@ -67,7 +68,7 @@ class Progress:
 
 def learning_loop(settings: Settings, bundle: Bundle, models: BundleStore, folder: Path) -> LearningLoop:
     """Make the loop of a shop, with its files in `folder` and no items yet."""
-    rules = learning_rules(settings)
+    rules, topics = learning_rules(settings), settings.topics
     return LearningLoop(
         rules=rules,
         # Behaviour and trends are updated every few minutes of event time: reading is five times as fast.
@@ -77,6 +78,8 @@ def learning_loop(settings: Settings, bundle: Bundle, models: BundleStore, folde
         metrics=LearningMetrics(),
         # With INTENTSTREAM_PSEUDONYM_KEY, the files name no shopper without that key.
         shopper_key=pseudonyms(settings).key,
+        topics=(topics.clicks, topics.searches, topics.items, topics.recommendations),
+        announce=partial(LineageEvents.of(settings).trained, "learn"),
     )
 
 

@@ -18,7 +18,7 @@ import msgspec
 import onnx
 
 from inference.errors import BundleError
-from inference.manifest import FittedPeriod
+from inference.manifest import RANKER, DataInput, FittedPeriod
 from inference.manifest_files import read_manifest
 from streams.contracts.messages import ModelPin
 from streams.serving.folders import order
@@ -134,17 +134,22 @@ class Versions:
         return ledger.serving_since_ms
 
     def publish(
-        self, ranker: onnx.ModelProto, former: ModelPin, cause: Cause, fitted_to: Sequence[FittedPeriod] = ()
+        self,
+        ranker: onnx.ModelProto,
+        former: ModelPin,
+        cause: Cause,
+        fitted_to: Sequence[FittedPeriod] = (),
+        inputs: Sequence[DataInput] = (),
     ) -> ModelPin:
         """Write the former model with another ranker as the newest version. Raises BundleError, OSError.
 
-        `fitted_to` is the data that the ranker was fitted to.
+        `fitted_to` is the data that the ranker was fitted to, and `inputs` the topics that it came from.
         """
         model = ModelPin(name=former.name, version=str(self._next(former)))
         staged = self.models.directory / STAGING / model.name / model.version
         shutil.rmtree(staged, ignore_errors=True)
         staged.parent.mkdir(parents=True, exist_ok=True)
-        with_ranker(self.models.path(former), staged, ranker, fitted_to)
+        with_ranker(self.models.path(former), staged, ranker, fitted_to, inputs)
         target = self.models.directory / model.name / model.version
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(target)
@@ -159,8 +164,9 @@ class Versions:
         """Publish the ranker that a version replaced. Raises BundleError, OSError."""
         former = self.models.path(ModelPin(name=name, version=bad.former))
         ranker = onnx.load(former / FILES["ranker"])
-        cause = Cause(at_ms, reason, goes_back=True)
-        return self.publish(ranker, ModelPin(name=name, version=bad.version), cause, read_manifest(former).fitted_to)
+        cause, known = Cause(at_ms, reason, goes_back=True), read_manifest(former)
+        of_ranker = [each for each in known.inputs if each.part == RANKER]
+        return self.publish(ranker, ModelPin(name=name, version=bad.version), cause, known.fitted_to, of_ranker)
 
     def guarded(self) -> Published | None:
         """Return the version whose click rate is observed."""

@@ -27,6 +27,7 @@ from inference.manifest import (
     SEQUENCE,
     TOKENIZER,
     Card,
+    DataInput,
     EncoderFile,
     File,
     FittedPeriod,
@@ -42,6 +43,7 @@ from inference.manifest import (
 from inference.manifest_files import read_manifest
 from inference.ranking.scorer import Scorer
 from training.ranker.network import feature_names
+from training.ranker.provenance import replaced
 
 FILES = {RANKER: "ranker.onnx", TOKENIZER: "tokenizer.json"}
 
@@ -75,12 +77,13 @@ class EncoderInfo:
 
 def write_manifest(
     folder: Path, *, origin: Origin, max_tokens: int, encoder: EncoderInfo | None = None,
-    fitted_to: Sequence[FittedPeriod] = (),
+    fitted_to: Sequence[FittedPeriod] = (), inputs: Sequence[DataInput] = (),
 ) -> Bundle:  # fmt: skip
     """Write manifest.json to the folder of a bundle, `.../NAME/VERSION/`, and return the loaded bundle.
 
     Without `encoder` the encoder and the sequence model are those of the manifest in the folder: only the ranker may be
-    new. A sequence model belongs to one encoder, so a new encoder has none. `fitted_to` is the data of the ranker.
+    new. A sequence model belongs to one encoder, so a new encoder has none. `fitted_to` is the data of the ranker,
+    `inputs` the files or topics of all parts.
 
     Raises:
         BundleError: a file is missing, or the result does not load.
@@ -113,16 +116,23 @@ def write_manifest(
         golden=_golden_scores(_read(folder / FILES[RANKER]), features),
         fitted_to=tuple(fitted_to),
         sequence=sequence,
+        inputs=tuple(inputs),
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
     return load_bundle(folder)
 
 
-def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto, fitted_to: Sequence[FittedPeriod] = ()) -> Bundle:
+def with_ranker(
+    source: Path,
+    target: Path,
+    ranker: onnx.ModelProto,
+    fitted_to: Sequence[FittedPeriod] = (),
+    inputs: Sequence[DataInput] = (),
+) -> Bundle:
     """Write the model in `source` with another ranker to the new folder `target`, .../NAME/VERSION, and load it.
 
-    `fitted_to` is the data that the ranker was fitted to.
+    `fitted_to` is the data that the ranker was fitted to, and `inputs` names the files or topics that it came from.
 
     Raises:
         BundleError: `source` is no model, `target` exists, or the new model does not load.
@@ -133,7 +143,13 @@ def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto, fitted_to: 
     except OSError as error:
         raise BundleError(f"{target}: required a new folder, one that does not exist yet, got: {error}") from error
     onnx.save_model(ranker, target / FILES[RANKER])
-    return write_manifest(target, origin=known.created_from, max_tokens=known.max_tokens, fitted_to=fitted_to)
+    return write_manifest(
+        target,
+        origin=known.created_from,
+        max_tokens=known.max_tokens,
+        fitted_to=fitted_to,
+        inputs=replaced(known.inputs, inputs, RANKER),
+    )
 
 
 def _known(folder: Path) -> EncoderInfo:

@@ -1,4 +1,4 @@
-"""The data that a ranker was fitted to, as its bundle records it, and how much of it another log has. No I/O.
+"""The data that a ranker was fitted to, as its bundle records it, and how much of it another log has.
 
 A period keeps the least hashes of its events: a uniform sample, whatever their number (bottom-k sketch; Cohen & Kaplan
 2007, doi:10.1145/1281100.1281133). A hash covers the shopper, the event's id and its time, so a reader of a bundle
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.manifest import FittedPeriod
+from inference.manifest import DataInput, FittedPeriod
 from streams.contracts.messages import Interaction
 from streams.profiles.profile import occurred_ms
 
@@ -63,6 +64,18 @@ def merged(periods: Sequence[FittedPeriod]) -> tuple[FittedPeriod, ...]:
         sample=np.unique(np.concatenate(known))[:SAMPLE].tobytes(),
     )
     return (one,)
+
+
+def file_input(part: str, path: Path, records: int | None = None) -> DataInput:
+    """Return the record of a file that a part of a bundle was made from."""
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return DataInput(part=part, name=path.name, sha256=digest, bytes=path.stat().st_size, records=records)
+
+
+def replaced(known: Iterable[DataInput], new: Sequence[DataInput], *parts: str) -> tuple[DataInput, ...]:
+    """Return the known inputs with those of some parts replaced by new ones."""
+    return (*(each for each in known if each.part not in parts), *new)
 
 
 def union(periods: Iterable[FittedPeriod]) -> tuple[FittedPeriod, ...]:

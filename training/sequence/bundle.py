@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,22 +14,31 @@ from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
 from inference.kernels.gaps import GAPS
 from inference.kernels.sequence_layers import SequenceWeights
-from inference.manifest import MANIFEST, RESIDUALS, SEQUENCE, GoldenSequence, SequenceFile
+from inference.manifest import MANIFEST, RESIDUALS, SEQUENCE, DataInput, GoldenSequence, SequenceFile
 from inference.manifest_files import read_manifest
 from inference.queries import ACTIONS
 from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sequence_files import by_network, residual_type
 from inference.types import NO_KEYS, Keys, Vector
 from training.ranker.bundle import GOLDEN_TEXTS, described, signature
+from training.ranker.provenance import replaced
 from training.sequence.graph import to_onnx
 
 FILES = {SEQUENCE: "sequence.onnx", RESIDUALS: "sequence-residuals.npy"}
 
 
-def with_sequence(source: Path, target: Path, weights: SequenceWeights, keys: Keys, residuals: Vector | None) -> Bundle:
+def with_sequence(
+    source: Path,
+    target: Path,
+    weights: SequenceWeights,
+    keys: Keys,
+    residuals: Vector | None,
+    inputs: Sequence[DataInput] = (),
+) -> Bundle:
     """Write the model in `source` with a sequence model to the new folder `target`, .../NAME/VERSION, and load it.
 
-    `residuals` are those of the items with the stable `keys`; None for a model without.
+    `residuals` are those of the items with the stable `keys`; None for a model without. `inputs` names the
+    files that it was trained on.
 
     Raises:
         BundleError: `source` is no model, `target` exists, or the new model does not load.
@@ -58,6 +68,7 @@ def with_sequence(source: Path, target: Path, weights: SequenceWeights, keys: Ke
         version=target.name,
         files=(*others, *(described(role, FILES[role], content) for role, content in contents.items())),
         sequence=sequence,
+        inputs=replaced(known.inputs, inputs, SEQUENCE),
     )
     (target / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return load_bundle(target)

@@ -9,8 +9,9 @@ import msgspec
 from inference.manifest_files import read_manifest
 from inference.types import Item
 from streams.asset_catalogue import topic_names
-from streams.assets.building import Observed, inventory_of
+from streams.assets.building import inventory_of
 from streams.assets.inventory import BrokerFacts, GroupFacts, Inventory, TopicFacts
+from streams.assets.observed import Observed
 from streams.assets.profile import Observation, Stream
 from streams.settings import load_settings
 from tests.conftest import BUNDLE

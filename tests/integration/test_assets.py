@@ -1,0 +1,95 @@
+"""The inventory of a running installation: topics, rates, producers, consumers with lag, and the trace of a list."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from streams.contracts.messages import PRODUCER_HEADER
+from streams.contracts.serde import encode_json
+from streams.kafka.clients import client_options
+from streams.settings import Settings
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.commands import run
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import until, worker, worker_settings
+
+ITEMS = catalogue()
+
+
+async def test_the_inventory_sees_what_a_worker_processes(
+    broker: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = worker_settings(broker, request.node.name, assets_interval_seconds=1.0)
+    events = random_events("shopper-1", 12)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(ITEMS)
+        await running.wait_for_items(len(ITEMS))
+        await publish_named(settings, "web-shop", [encode_json(each) for each in events], events[0].user_id)
+        await publish_named(settings, "broken-app", [b"no json"], "shopper-1")
+        await shop.wait_for_lists(events)
+        await until(lambda: is_profiled(settings, len(events)), "all events are profiled")
+        inventory = json.loads((await run(settings, "assets", "show", "--json")).stdout)
+        shown = await run(settings, "assets", "show", "topic/clicks")
+        traced = shop.lists[events[-1].event_id][0]
+        trace = await run(settings, "assets", "trace", traced.recommendation_id, "--json")
+        missing = await run(settings, "assets", "trace", "nothing")
+        page = tmp_path / "assets.html"
+        written = await run(settings, "assets", "report", "--output", str(page))
+
+    assets = {each["id"]: each for each in inventory["assets"]}
+    topic = assets["topic/clicks"]
+    assert (topic["name"], topic["partitions"], topic["key"]) == (settings.topics.clicks, 4, "user id")
+    assert {each["name"]: each.get("refused", 0) for each in topic["producers"]} == {"web-shop": 0, "broken-app": 1}
+    assert topic["rate"] > 0
+    assert topic["size_bytes"] > 0
+    assert topic["messages"] >= len([each for each in events if each.type != "search"])
+    groups = {each["name"]: each["lag"] for each in topic["consumers"] if each.get("is_group")}
+    assert settings.kafka.app_id in groups
+    assert topic["last_seen"] >= topic["first_seen"]
+    assert assets["topic/recommendations"]["messages"] >= len(events)
+    assert assets["topic/sessions"]["is_compacted"]
+    assert f"model/{traced.model.name}/{traced.model.version}" in assets
+    assert {each.type for each in events} <= {each["name"] for each in inventory["assets"] if each["kind"] == "event"}
+    assert {"source": "producer/web-shop", "target": f"event/{events[0].type}"}.items() <= max(
+        inventory["lineage"]["edges"], key=lambda edge: (edge["source"] == "producer/web-shop",
+                                                         edge["target"] == f"event/{events[0].type}")
+    ).items()  # fmt: skip
+    assert "web-shop" in shown.stdout
+    found = json.loads(trace.stdout)
+    assert found["recommendations"]["recommendation_id"] == traced.recommendation_id
+    (trigger,) = [each for each in found["events"] if each["is_trigger"]]
+    assert (trigger["event_id"], trigger["offset"]) == (events[-1].event_id, traced.trigger.offset)
+    assert {each["event_id"] for each in found["events"]} <= {each.event_id for each in events}
+    assert found["model"]["vector space"]
+    assert missing.exit_code == 1
+    assert written.exit_code == 0, written.output
+    assert "web-shop" in page.read_text()
+
+
+async def publish_named(settings: Settings, producer: str, values: list[bytes], user_id: str) -> None:
+    """Publish events of a shopper with the name of a producer, in order."""
+    sender = AIOKafkaProducer(**client_options(settings.kafka))
+    await sender.start()
+    headers = [(PRODUCER_HEADER, producer.encode())]
+    for value in values:
+        topic = settings.topics.searches if b'"search"' in value else settings.topics.clicks
+        await sender.send_and_wait(topic, value, user_id.encode(), headers=headers)
+        await asyncio.sleep(0)
+    await sender.stop()
+
+
+async def is_profiled(settings: Settings, events: int) -> bool:
+    """Return whether the profiles have this number of readable events and a refused message."""
+    done = await run(settings, "assets", "show", "--json")
+    if done.exit_code != 0:
+        return False
+    assets: list[dict[str, Any]] = json.loads(done.stdout)["assets"]
+    seen = sum(each["messages"] for each in assets if each["kind"] == "event" and each["name"] != "item")
+    refused = [each for each in assets if each["id"] == "topic/clicks" and "not_json" in each.get("outcomes", {})]
+    return seen == events and bool(refused)
