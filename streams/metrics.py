@@ -1,4 +1,4 @@
-"""Prometheus metrics: only this module names them. Base units; no user, item, session or text in a label.
+"""Prometheus metrics: only this module and `streams.asset_metrics` name them. Base units; no user, item, session or text in a label.
 
 Every label set that is known beforehand starts at 0: its rate is 0 instead of absent, and an alert sees its first
 increase. docs/metrics.md lists all metrics.
@@ -23,6 +23,7 @@ from prometheus_client.samples import Exemplar
 from inference.bundle import Bundle
 from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
+from streams.asset_metrics import AssetMetrics
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.errors import InvalidEvent
@@ -31,12 +32,12 @@ from streams.folded import Folded
 from streams.histogram import Timed
 from streams.kafka.topics import TABLES
 from streams.learned import UNLEARNED
-from streams.metric_families import END_TO_END, FAST, LENGTHS, SHARES, SIZES, SLOW, MetricFamilies
+from streams.metric_families import END_TO_END, FAST, LENGTHS, SHARES, SIZES, SLOW
 from streams.outcomes import BUILT, FAILED, FALLBACKS, HTTP_FALLBACKS, MISPLACED, NO_SOURCE, OUTCOMES, STAGES, SWAPS
 from streams.settings import Settings
 
 
-class Metrics(MetricFamilies):
+class Metrics(AssetMetrics):
     """Metrics of a worker. Topic names come from `settings`, or else are the defaults."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -48,6 +49,7 @@ class Metrics(MetricFamilies):
         self._state()
         self._runtime()
         self._http()
+        self._assets(settings or Settings.model_construct())
 
     def _events(self, settings: Settings) -> None:
         topics = settings.topics.consumed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from streams.settings_groups import Group
@@ -23,4 +25,13 @@ class Assets(Group):
         15,
         alias="assets_retention_days",
         description="Retention of the profiles, and of what is learned from them",
+    )
+    reference_minutes: float = Field(
+        180.0, gt=0, le=20_160, alias="assets_reference_minutes",
+        description="Least time from which the expectations of a stream are learned",
+    )  # fmt: skip
+    expectations_file: Path | None = Field(
+        None,
+        alias="assets_expectations_file",
+        description="TOML file of expectations that change the learned ones; unset: none",
     )

@@ -89,9 +89,11 @@ def _tag(kind: Any) -> str:
     return str(kind.__struct_config__.tag)
 
 
+SEARCH = _tag(Search)
+"""Type of searches."""
 FIELDS: Mapping[str, tuple[FieldSpec, ...]] = {
     **{_tag(kind): _ITEM_ACTION for kind in get_args(Interaction) if kind is not Search},
-    _tag(Search): (*_ACTION, _field("query", Kind.TEXT, required=True, shopper=True)),
+    SEARCH: (*_ACTION, _field("query", Kind.TEXT, required=True, shopper=True)),
     ITEM: _ITEM,
 }
 """The fields that the contract names, by type of the message."""

@@ -32,18 +32,21 @@ class AssetHistory:
         self.newest_ms = 0
         """End of the newest interval."""
 
-    def apply(self, snapshot: Snapshot) -> None:
-        """Add a snapshot. Raises ValueError for one with unreadable sketches; it is left out."""
-        StreamProfile.of(snapshot.window)
-        StreamProfile.of(snapshot.hour)
+    def apply(self, snapshot: Snapshot) -> tuple[StreamProfile, StreamProfile] | None:
+        """Add a snapshot. Return the profiles of its interval and its hour, None if its hour is over.
+
+        Raises ValueError for one with unreadable sketches; it is left out.
+        """
+        profiles = StreamProfile.of(snapshot.window), StreamProfile.of(snapshot.hour)
         if snapshot.hour_ms <= self._sealed_ms:
-            return
+            return None
         self._hours.setdefault(snapshot.hour_ms, {})[snapshot.worker, snapshot.stream] = snapshot.hour
         self._windows.append(snapshot)
         self.newest_ms = max(self.newest_ms, snapshot.until_ms)
         while self._windows[0].until_ms < self.newest_ms - WINDOWS_MS:
             self._windows.popleft()
         self._seal()
+        return profiles
 
     def window(self, seconds: float = 60.0) -> Profiles:
         """Return the profiles of the intervals that ended in the last seconds before the newest one's end."""

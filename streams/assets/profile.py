@@ -51,6 +51,7 @@ class Observation(NamedTuple):
         outcome: an outcome of `streams.outcomes`; for a refused message, the reason.
         marks: UNKNOWN_ITEM and ROBOT.
         vector: unit vector of a search or an item, None if there is none.
+        space: name of the vector's space.
     """
 
     stream: Stream
@@ -61,6 +62,7 @@ class Observation(NamedTuple):
     outcome: str
     marks: tuple[str, ...] = ()
     vector: Vector | None = None
+    space: str = ""
 
 
 class StreamRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -75,6 +77,7 @@ class StreamRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=T
     columns: dict[str, ColumnRecord]
     vector_count: int = 0
     vectors: bytes = b""
+    space: str = ""
 
 
 class StreamProfile:
@@ -89,11 +92,12 @@ class StreamProfile:
         columns: profiles of the fields, by name. Keys of open fields are named `context.device`.
         vectors: sum of the unit vectors of the texts, None without any. Its direction is the mean meaning.
         vector_count: number of these vectors.
+        space: name of the vectors' space.
     """
 
     __slots__ = (
         "_newest_ms", "columns", "first_ms", "last_ms", "marks", "messages", "outcomes", "readable",
-        "vector_count", "vectors",
+        "space", "vector_count", "vectors",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -106,6 +110,7 @@ class StreamProfile:
         self.columns: dict[str, Column] = {}
         self.vectors: Vector | None = None
         self.vector_count = 0
+        self.space = ""
         self._newest_ms: dict[int, float] = {}
 
     def add(self, observed: Sequence[Observation]) -> None:
@@ -123,7 +128,7 @@ class StreamProfile:
             self._add_fields(readable[0].stream.type, [each.content for each in readable])
             if not isinstance(readable[0].content, Item):
                 self._add_times(readable)
-            self._add_vectors([each.vector for each in readable if each.vector is not None])
+            self._add_vectors([each.vector for each in readable if each.vector is not None], readable[-1].space)
 
     def completeness(self, field: str) -> float | None:
         """Return the share of the readable messages that have a field, None without messages."""
@@ -142,7 +147,7 @@ class StreamProfile:
         for name, column in other.columns.items():
             self._column(name).merge(column)
         if other.vectors is not None:
-            self._merge_vectors(other.vectors, other.vector_count)
+            self._merge_vectors(other.vectors, other.vector_count, other.space)
 
     def record(self) -> StreamRecord:
         """Return the profile as bytes."""
@@ -156,6 +161,7 @@ class StreamProfile:
             columns={name: column.record() for name, column in self.columns.items()},
             vector_count=self.vector_count,
             vectors=b"" if self.vectors is None else self.vectors.astype(np.float32).tobytes(),
+            space=self.space,
         )
 
     @classmethod
@@ -166,7 +172,7 @@ class StreamProfile:
         profile.first_ms, profile.last_ms = record.first_ms, record.last_ms
         profile.outcomes, profile.marks = Counter(record.outcomes), Counter(record.marks)
         profile.columns = {name: Column.of(column) for name, column in record.columns.items()}
-        profile.vector_count = record.vector_count
+        profile.vector_count, profile.space = record.vector_count, record.space
         profile.vectors = np.frombuffer(record.vectors, dtype=np.float32).copy() if record.vectors else None
         return profile
 
@@ -220,15 +226,15 @@ class StreamProfile:
                 newest[each.partition] = action_ms
         self._column(DELAY).add_numbers(delays)
 
-    def _add_vectors(self, vectors: Sequence[Vector]) -> None:
+    def _add_vectors(self, vectors: Sequence[Vector], space: str) -> None:
         if vectors:
             total: Vector = np.sum(np.stack(vectors), axis=0, dtype=np.float32)
-            self._merge_vectors(total, len(vectors))
+            self._merge_vectors(total, len(vectors), space)
 
-    def _merge_vectors(self, total: Vector, number: int) -> None:
+    def _merge_vectors(self, total: Vector, number: int, space: str) -> None:
         # Vectors of another model cannot be added to. The newer ones replace them.
-        if self.vectors is None or self.vectors.shape != total.shape:
-            self.vectors, self.vector_count = total.copy(), number
+        if self.vectors is None or self.vectors.shape != total.shape or self.space != space:
+            self.vectors, self.vector_count, self.space = total.copy(), number, space
         else:
             self.vectors += total
             self.vector_count += number

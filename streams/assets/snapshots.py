@@ -63,3 +63,40 @@ def decode_snapshot(value: bytes | None) -> Snapshot:
         raise InvalidEvent("wrong_type", "$", "required a snapshot of a stream's profile") from None
     except msgspec.DecodeError:
         raise InvalidEvent("not_msgpack", "$", "required MessagePack") from None
+
+
+class Acceptance(msgspec.Struct, frozen=True, array_like=True):
+    """An operator's word that what a stream sends from now on is usual. An empty type or producer stands for all."""
+
+    topic: Text
+    type: Text
+    producer: Text
+    at_ms: int
+
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return Stream(self.topic, self.type, self.producer)
+
+    @property
+    def key(self) -> bytes:
+        """Key on the topic of snapshots: one of each stream."""
+        return ACCEPTANCE + f"{stable_key('|'.join(self.stream)):016x}".encode()
+
+
+ACCEPTANCE = b"accepted/"
+"""First bytes of the keys of acceptances."""
+_acceptance_decoder = msgspec.msgpack.Decoder(Acceptance)
+
+
+def encode_acceptance(acceptance: Acceptance) -> bytes:
+    """Return the bytes of an acceptance."""
+    return msgspec.msgpack.encode(acceptance)
+
+
+def decode_acceptance(value: bytes) -> Acceptance:
+    """Read an acceptance. Raises InvalidEvent."""
+    try:
+        return _acceptance_decoder.decode(value)
+    except msgspec.DecodeError:
+        raise InvalidEvent("wrong_type", "$", "required an acceptance of a stream's data") from None

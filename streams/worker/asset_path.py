@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from socket import gethostname
-from time import time
+from time import perf_counter, time
 
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import Message
 
-from inference.types import Item
+from inference.types import Item, Vector
 from streams.assets.collector import Collector
+from streams.assets.expectations import Finding
 from streams.assets.fields import ITEM, REFUSED
 from streams.assets.history import AssetHistory
+from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
-from streams.assets.snapshots import decode_snapshot, encode_snapshot
+from streams.assets.rules import load_rules
+from streams.assets.snapshots import ACCEPTANCE, decode_acceptance, decode_snapshot, encode_snapshot
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
 from streams.folded import Folded
@@ -38,6 +41,10 @@ MOST_PRODUCER = 64
 """Characters of a producer's name that are kept."""
 ROBOTS = "robot"
 """Reason in `Folded.unlearned`."""
+LOGGED_AT_ONCE = 5
+"""Most findings of one evaluation that are logged with a line of their own."""
+QUIET_S = 600.0
+"""Seconds in which a finding that opens again is not logged again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,15 +52,27 @@ class AssetPath:
     """Path from processed messages to `asset-profiles`, and from there to the history of all workers' profiles.
 
     A crash loses the profile of the last interval. Nothing else waits for a profile.
+
+    Attributes:
+        history: the profiles of all workers.
+        quality: what is learned from them, and the findings.
     """
 
     settings: Settings
     producer: BatchProducer
     metrics: Metrics
-    history: AssetHistory = field(default_factory=AssetHistory)
+    history: AssetHistory = field(init=False)
+    quality: QualityMonitor = field(init=False)
     _collector: Collector = field(
         default_factory=lambda: Collector(f"{gethostname()[:128]}-{token_hex(4)}", round(time() * 1000))
     )
+
+    _reader: BroadcastReader | None = None
+    _logged: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.quality = quality_monitor(self.settings)
+        self.history = AssetHistory(self.quality.sealed)
 
     @property
     def is_on(self) -> bool:
@@ -66,12 +85,16 @@ class AssetPath:
             return
         self._collector.observe(_refused(processing.refused))
         if (folded := processing.folded) is not None:
-            self._collector.observe(_accepted(processing.messages, folded))
+            space = processing.servable.live.space
+            self._collector.observe(_accepted(processing.messages, folded, space))
 
     def observe_items(
-        self, items: Sequence[tuple[Message, Item]], refused: Sequence[tuple[Message, InvalidEvent]]
+        self,
+        items: Sequence[tuple[Message, Item, Vector | None]],
+        refused: Sequence[tuple[Message, InvalidEvent]],
+        space: str,
     ) -> None:
-        """Take items that are published, and refused messages of their topic."""
+        """Take items that are published, with their vectors in a space, and refused messages of their topic."""
         if not self.is_on:
             return
         self._collector.observe(_refused(refused))
@@ -83,8 +106,10 @@ class AssetPath:
                 partition=message.partition,
                 at_ms=timestamp_ms(message),
                 outcome=OK,
+                vector=vector,
+                space=space,
             )
-            for message, item in items
+            for message, item, vector in items
         )
 
     async def publish(self) -> None:
@@ -97,29 +122,86 @@ class AssetPath:
                 )
                 continue
             await (await self.producer.send(self.settings.topics.asset_profiles, snapshot.key, value))
+        if self.is_current:
+            self._evaluate(round(time() * 1000))  # also if nothing arrives any more
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all profiles are read that were on the topic at the start."""
+        return self._reader is not None and self._reader.caught_up.is_set()
 
     def reader(self) -> BroadcastReader:
         """Return a reader of all workers' profiles that applies them to the history."""
-        return BroadcastReader(
+        self._reader = BroadcastReader(
             options=consumer_options(self.settings.kafka),
             partitions=[TopicPartition(self.settings.topics.asset_profiles, 0)],
             apply=self.apply,
-            flush=_nothing,
+            flush=self._flush,
         )
+        return self._reader
 
     def apply(self, record: ConsumerRecord) -> None:
         """Apply a record. An unreadable one is counted, logged and skipped."""
         if record.value is None:
             return
         try:
-            self.history.apply(decode_snapshot(record.value))
+            if (record.key or b"").startswith(ACCEPTANCE):
+                self.quality.accept(decode_acceptance(record.value).stream)
+                return
+            snapshot = decode_snapshot(record.value)
+            if (profiles := self.history.apply(snapshot)) is not None:
+                self.quality.observe(snapshot, *profiles)
         except (InvalidEvent, ValueError):
             log.warning("%s-%s@%s is skipped: it is no profile", record.topic, record.partition, record.offset)
             self.metrics.unreadable.labels(record.topic).inc()
 
+    async def _flush(self) -> None:
+        self._evaluate(self.history.newest_ms)
 
-async def _nothing() -> None:
-    """Do nothing: the history is up to date after each record."""
+    def _evaluate(self, now_ms: int) -> None:
+        """Evaluate the quality if that is due, and report what changed. Old profiles are evaluated without a report."""
+        if not self.quality.is_due(now_ms):
+            return
+        began = perf_counter()
+        self.quality.evaluate(now_ms)
+        self.metrics.quality_seconds.observe(perf_counter() - began)
+        if self.is_current:
+            self.metrics.data_quality(self.quality.findings, self.quality.watches.opened)
+            self._log()
+
+    def _log(self) -> None:
+        """Log findings that were opened and closed. A finding is logged once in QUIET_S seconds."""
+        now, watches = time(), self.quality.watches
+        self._logged = {key: at for key, at in self._logged.items() if now - at < QUIET_S}
+        opened = [each for each in watches.opened if _key(each) not in self._logged]
+        for finding in opened[:LOGGED_AT_ONCE]:
+            self._logged[_key(finding)] = now
+            log.warning(
+                "wrong data: %s: %s. For shoppers: %s. To do: %s",
+                place_of(finding), finding.sentence, finding.shoppers, finding.remedy,
+            )  # fmt: skip
+        if (more := len(opened) - LOGGED_AT_ONCE) > 0:
+            log.warning("wrong data: %s further findings, see `intentstream assets quality`", more)
+        for finding in watches.closed[:LOGGED_AT_ONCE]:
+            log.info("data is as expected again: %s: %s", place_of(finding), finding.kind)
+
+
+def quality_monitor(settings: Settings) -> QualityMonitor:
+    """Return a monitor without a reference. Raises ConfigurationError if the file of expectations is wrong."""
+    assets = settings.assets
+    return QualityMonitor(
+        load_rules(assets.expectations_file), assets.reference_minutes * 60_000, assets.interval_seconds * 1000
+    )
+
+
+def place_of(finding: Finding) -> str:
+    """Return the producer, topic, type and field of a finding, without the control characters of untrusted text."""
+    text = f"{finding.producer} on {finding.topic} ({finding.type})" + (f", {finding.field}" if finding.field else "")
+    return "".join(each for each in text if each.isprintable())
+
+
+def _key(finding: Finding) -> tuple[str, ...]:
+    return (*finding.stream, finding.kind, finding.field)
 
 
 def producer_of(message: Message) -> str:
@@ -145,7 +227,7 @@ def _refused(refused: Sequence[tuple[Message, InvalidEvent]]) -> list[Observatio
     ]
 
 
-def _accepted(messages: Sequence[Message], folded: Folded) -> list[Observation]:
+def _accepted(messages: Sequence[Message], folded: Folded, space: str) -> list[Observation]:
     marked = zip(messages, folded.events, folded.outcomes, folded.is_unknown, folded.unlearned, strict=True)
     return [
         Observation(
@@ -157,6 +239,7 @@ def _accepted(messages: Sequence[Message], folded: Folded) -> list[Observation]:
             outcome,
             _MARKS[unknown, reason == ROBOTS],
             event.vector,
+            space,
         )
         for message, event, outcome, unknown, reason in marked
     ]

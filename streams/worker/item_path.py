@@ -12,13 +12,14 @@ from itertools import chain, islice
 from time import monotonic
 
 import msgspec
+import numpy as np
 from aiokafka.errors import ProducerFenced
 from faust.types import Message
 
 from inference.encoding.text import item_text
 from inference.errors import ScoringError
-from inference.retrieval.vectors import quantise
-from inference.types import Item, stable_key
+from inference.retrieval.vectors import dequantise, quantise
+from inference.types import Item, Vector, stable_key
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
 from streams.errors import InvalidEvent, OwnershipLost
@@ -100,9 +101,13 @@ class ItemPath:
             if item is not None:
                 items[place] = item
         values: dict[int, bytes] = {}
+        vectors: dict[int, Vector] = {}
+        space = self.slots.current.live.space
         for place, record in zip(items, await self._records(list(items.values())), strict=True):
             try:
                 values[place] = encoded(record, required=True)
+                if record.space == space:
+                    vectors[place] = dequantise(np.frombuffer(record.vector, dtype=np.int8))
             except InvalidEvent as error:
                 refusals[place] = error
         records: dict[int, list[Record]] = {}
@@ -118,8 +123,9 @@ class ItemPath:
         for place in misplaced:
             deliveries.append(await self.forwarder.forward(batch.messages[place], clear=True))
         self.assets.observe_items(
-            [(batch.messages[place], items[place]) for place in values],
+            [(batch.messages[place], items[place], vectors.get(place)) for place in values],
             [(batch.messages[place], refusal) for place, refusal in refusals.items()],
+            space,
         )
         taken = sum(map(len, records.values()))
         self.metrics.outcomes((self.items_topic, OK) for _ in range(taken))
