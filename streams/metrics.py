@@ -1,4 +1,4 @@
-"""Prometheus metrics: only this module and `streams.asset_metrics` name them. Base units; no user, item, session or text in a label.
+"""Prometheus metrics: only this module and `asset_metrics` name them. Base units; no user, item or text in a label.
 
 Every label set that is known beforehand starts at 0: its rate is 0 instead of absent, and an alert sees its first
 increase. docs/metrics.md lists all metrics.
@@ -15,9 +15,7 @@ from itertools import compress
 from math import nan
 from typing import get_args
 
-from prometheus_client import (
-    Gauge,
-)
+from prometheus_client import Gauge
 from prometheus_client.samples import Exemplar
 
 from inference.bundle import Bundle

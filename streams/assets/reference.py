@@ -22,6 +22,8 @@ from streams.assets.profile import (
 )
 
 WEEK_MS = 7 * 86_400_000
+GROWTH = 1.05
+"""Growth of a reference after which its expectations are made again."""
 LEAST_MESSAGES = 1000
 """Messages of a stream from which its expectations are learned."""
 SHARE_TOLERANCE, DRIFT_TOLERANCE, MEANING_TOLERANCE, VOLUME_FACTOR = 0.05, 0.2, 0.1, 3.0
@@ -68,17 +70,23 @@ class StreamReference:
         self._present = StreamProfile()
         self._largest: dict[tuple[Expected, str], float] = {}
         self._expectations: list[Expectation] | None = None
+        self._next_size = 0.0
 
     def learn(self, profile: StreamProfile) -> None:
-        """Add a profile."""
+        """Add a profile. It counts in `profile` and in the expectations when there are GROWTH more messages."""
         week = profile.last_ms // WEEK_MS
         if week > self._week:
             self._former = self._present if week == self._week + 1 else StreamProfile()
-            self._week, self._present, self.profile = week, StreamProfile(), StreamProfile()
-            self.profile.merge(self._former)
+            self._week, self._present = week, StreamProfile()
+            self._next_size = 0.0
         self._present.merge(profile)
-        self.profile.merge(profile)
-        self._expectations = None
+        messages = self._former.messages + self._present.messages
+        if messages >= self._next_size:
+            self._next_size = messages * GROWTH
+            self.profile = StreamProfile()
+            self.profile.merge(self._former)
+            self.profile.merge(self._present)
+            self._expectations = None
 
     def learn_departures(self, measures: Sequence[Measure]) -> None:
         """Add the departures of an hour without findings: hours differ, and the tolerances must bear it."""

@@ -36,8 +36,15 @@ Examples:
     is_flag=True,
     help="Report invalid lines, continue, and exit with 0.",
 )
+@click.option(
+    "--producer",
+    "name",
+    default="intentstream-produce",
+    show_default=True,
+    help="Name of the producer in the header `ce_source`, by which the data quality is reported.",
+)
 @with_settings
-def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool) -> None:
+def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool, name: str) -> None:
     """Publish interactions and items from JSON Lines files.
 
     Each line is one message; a message with a `type` is an interaction. Messages are validated, keyed by user or item
@@ -47,7 +54,7 @@ def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip
     correction, send only the rest.
     """
     console = safe_console(stderr=True)
-    run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)
+    run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None, name)
     asyncio.run(run.publish(console))
 
 
@@ -67,12 +74,13 @@ class _Run:
     """One run of the command: its files, rate and result."""
 
     def __init__(
-        self, settings: Settings, files: tuple[str, ...], rate: float | None, skipped: _Skipped | None
+        self, settings: Settings, files: tuple[str, ...], rate: float | None, skipped: _Skipped | None, name: str
     ) -> None:
         self._settings = settings
         self._files = files
         self._rate = rate
         self._skipped = skipped
+        self._name = name
 
     async def publish(self, console: Console) -> None:
         """Send all messages with a progress bar, then print the counts, also after an interruption."""
@@ -82,7 +90,7 @@ class _Run:
         try:
             with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
                 task = progress.add_task("", total=_size(self._files))
-                async with Publisher.connected(self._settings) as publisher:
+                async with Publisher.connected(self._settings, self._name) as publisher:
                     confirmed = publisher.confirmed
                     async for message in paced(self._messages(), self._rate):
                         await publisher.send(message)

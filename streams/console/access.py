@@ -62,7 +62,7 @@ class Access:
     def admit(self, request: Request) -> Viewer:
         """Admit a viewer. Raises Refused, with status 401 if the viewer has to enter a token."""
         authorization = request.headers.get("authorization") or self._of_session(request)
-        roles = self.clients.admit("read", authorization, request.url.hostname)
+        roles = self.clients.admit("read", authorization, request.url.hostname).roles
         is_admin = ADMIN in roles
         return Viewer(
             may_inspect=is_admin,

@@ -37,6 +37,8 @@ from streams.http.problems import Refused, unavailable
 from streams.http.queries import ListRequest
 from streams.items.live import LiveCatalogue
 
+CONSOLE = "console"
+"""Name of the console as a producer."""
 WAIT_S = 1.5
 """Longest time that an action waits for its list before the next page is shown."""
 T = TypeVar("T", bound=msgspec.Struct)
@@ -144,7 +146,7 @@ class ConsoleBackend:
         ]
         expected = self.feed.expect(str(events[-1]["event_id"]))
         try:
-            await self.service.publisher.events([msgspec.json.encode(event) for event in events])
+            await self.service.publisher.events([msgspec.json.encode(event) for event in events], CONSOLE)
             async with asyncio.timeout(WAIT_S):
                 return await expected
         except TimeoutError:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from streams.console.histories import BOUGHT_NEXT
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
-from streams.contracts.messages import Interaction, Search
+from streams.contracts.messages import PRODUCER_HEADER, Interaction, Search
 from streams.demo.process import WorkerProcess
 from streams.demo.statistics import Statistics
 from streams.errors import StreamsError
@@ -24,6 +24,8 @@ FIRST_ANSWER_SECONDS = 60
 DRAIN_SECONDS = 20
 """The demo stops waiting for the last events when no list has arrived for this long."""
 SHOW_SECONDS = 0.3
+PRODUCER = b"demo"
+"""Name of the producer of all messages of the demo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class Replay:
                 await self.worker.until("intentstream_catalogue_items", len(records), within_seconds=READY_SECONDS)
                 for record in records:
                     key, value = record.item.item_id.encode(), serde.encode_json(record.item)
-                    await producer.send(self.settings.topics.items, value, key)
+                    await producer.send(self.settings.topics.items, value, key, headers=[(PRODUCER_HEADER, PRODUCER)])
         # Events start when the worker has read all items. Otherwise that work would add to the measured latency.
         taken = f'intentstream_events_total{{outcome="ok",topic="{self.settings.topics.items}"}}'
         await self.worker.until(taken, len(records), within_seconds=READY_SECONDS)
@@ -109,7 +111,7 @@ class Replay:
         self.stats.send(event, monotonic())
         later = self.bought_next.get(event.event_id)
         # A header, because the worker must not know the future: it reads keys and values only.
-        headers = [(BOUGHT_NEXT, " ".join(later).encode())] if later else None
+        headers = [(PRODUCER_HEADER, PRODUCER), *([(BOUGHT_NEXT, " ".join(later).encode())] if later else ())]
         await producer.send(topic, value, key, headers=headers)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:

@@ -55,13 +55,14 @@ class Gate:
     metrics: Metrics
     timeout_s: float
 
-    def admit(self, spec: RouteSpec, request: Request) -> None:
-        """Admit a request. Raises Refused."""
+    def admit(self, spec: RouteSpec, request: Request) -> str:
+        """Admit a request, and return its client's name. Raises Refused."""
         headers = request.headers
-        self.clients.admit(spec.role, headers.get("authorization"), request.url.hostname)
+        client = self.clients.admit(spec.role, headers.get("authorization"), request.url.hostname)
         if self.health.stopping or not self.health.catalogue_read:
             state = "stopping" if self.health.stopping else "starting"
             raise unavailable("not-ready", f"the worker is {state}: ask again, or ask another worker")
+        return client.name
 
 
 def application(settings: Service, gate: Gate, backend: Backend, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -103,9 +104,9 @@ def _endpoint(spec: RouteSpec, gate: Gate, backend: Backend) -> Callable[[Reques
 
     async def respond(request: Request) -> Response:
         try:
-            gate.admit(spec, request)
+            client = gate.admit(spec, request)
             async with asyncio.timeout(gate.timeout_s):
-                found = await spec.handler(backend, await _call(spec, request))
+                found = await spec.handler(backend, await _call(spec, request, client))
         except Refused as refused:
             return refused.response()
         except TimeoutError:
@@ -128,7 +129,7 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     return Refused(status, kind, f"required a path and a method of {OPENAPI}", headers=error.headers).response()
 
 
-async def _call(spec: RouteSpec, request: Request) -> Call:
+async def _call(spec: RouteSpec, request: Request, client: str) -> Call:
     path, query = _path(request), _query(spec, request)
     content, body = None, None
     if spec.body is not None or spec.entry is not None:
@@ -138,7 +139,7 @@ async def _call(spec: RouteSpec, request: Request) -> Call:
         )
         body = _body(spec, content)
     sent = Sent(method=spec.method, target=_target(request), headers=request.headers, body=content)
-    return Call(path=path, query=query, body=body, sent=sent)
+    return Call(path=path, query=query, body=body, sent=sent, client=client)
 
 
 def _body(spec: RouteSpec, content: bytes) -> Any:

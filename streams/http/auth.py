@@ -36,8 +36,9 @@ class Budget:
 
 @dataclass(slots=True)
 class Client:
-    """A client: its token's hash, its roles, and its budget; None without a limit."""
+    """A client: its name, its token's hash, its roles, and its budget; None without a limit."""
 
+    name: str
     digest: bytes
     roles: frozenset[str]
     budget: Budget | None
@@ -56,14 +57,15 @@ class Clients:
         self._now = now
         self._host = settings.host
         self._clients: list[Client] = []
-        self._anyone = Client(b"", frozenset({ADMIN}), self._budget())
+        self._anyone = Client("", b"", frozenset({ADMIN}), self._budget())
         if settings.tokens is not None:
             for text in settings.tokens.get_secret_value().split(","):
-                _, roles, digest = text.strip().split(":")
-                self._clients.append(Client(bytes.fromhex(digest), frozenset(roles.split("+")), self._budget()))
+                name, roles, digest = text.strip().split(":")
+                given = frozenset(roles.split("+"))
+                self._clients.append(Client(name, bytes.fromhex(digest), given, self._budget()))
 
-    def admit(self, role: str, authorization: str | None, host: str | None) -> frozenset[str]:
-        """Admit a request to a route for `role`, and return all roles of its client.
+    def admit(self, role: str, authorization: str | None, host: str | None) -> Client:
+        """Admit a request to a route for `role`, and return its client.
 
         `host` is the name by which the client calls this server.
 
@@ -80,7 +82,7 @@ class Clients:
             )
         if role not in client.roles and ADMIN not in client.roles:
             raise Refused(HTTPStatus.FORBIDDEN, "missing-role", f"required a token with the role {role}")
-        return client.roles
+        return client
 
     def _client(self, authorization: str | None) -> Client:
         scheme, _, token = (authorization or "").partition(" ")

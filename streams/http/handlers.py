@@ -53,12 +53,19 @@ class Call:
         query: parameters behind it, an object of the route's class.
         body: the body, an object of the route's class; the JSON of each entry if the route has entries.
         sent: the request as it came, for the owner of a profile.
+        client: name of the client; empty without tokens.
     """
 
     path: Mapping[str, str]
     query: Any
     body: Any
     sent: Sent
+    client: str = ""
+
+    @property
+    def producer(self) -> str:
+        """Name of the producer of published messages: the header `ce-source`, or else `http/` and the client."""
+        return self.sent.headers.get("ce-source") or f"http/{self.client or 'local'}"
 
     def language(self, tag: str | None) -> Language | None:
         """Return the language of the reasons: that of the tag, or else of `Accept-Language`."""
@@ -244,7 +251,7 @@ async def events(backend: Backend, call: Call) -> Accepted:
 
     All are published, or none if one breaks the contract; 400 then has the reasons of each entry.
     """
-    return Accepted(accepted=await backend.publisher.events(call.body))
+    return Accepted(accepted=await backend.publisher.events(call.body, call.producer))
 
 
 async def items(backend: Backend, call: Call) -> Accepted:
@@ -252,7 +259,7 @@ async def items(backend: Backend, call: Call) -> Accepted:
 
     All are published, or none if one breaks the contract; 400 then has the reasons of each entry.
     """
-    return Accepted(accepted=await backend.publisher.items(call.body))
+    return Accepted(accepted=await backend.publisher.items(call.body, call.producer))
 
 
 async def assets(backend: Backend, _call: Call) -> Inventory:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaError
 
 from streams.contracts import serde
-from streams.contracts.messages import Fault, Search
+from streams.contracts.messages import PRODUCER_HEADER, Fault, Search
 from streams.errors import InvalidEvent, OwnershipLost
 from streams.http.messages import EntryProblem, Position
 from streams.http.problems import Refused, unavailable
 from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
+from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Copy
 from streams.settings_groups import Topics
 
 
@@ -36,13 +36,13 @@ class Publisher:
     producer: BatchProducer
     topics: Topics
 
-    async def events(self, entries: Sequence[bytes]) -> tuple[Position, ...]:
-        """Publish interactions. Raises Refused."""
-        return await self._publish(entries, self._event)
+    async def events(self, entries: Sequence[bytes], source: str) -> tuple[Position, ...]:
+        """Publish interactions of a producer with the name `source`. Raises Refused."""
+        return await self._publish(entries, self._event, source)
 
-    async def items(self, entries: Sequence[bytes]) -> tuple[Position, ...]:
-        """Publish items. Raises Refused."""
-        return await self._publish(entries, self._item)
+    async def items(self, entries: Sequence[bytes], source: str) -> tuple[Position, ...]:
+        """Publish items of a producer with the name `source`. Raises Refused."""
+        return await self._publish(entries, self._item, source)
 
     def _event(self, entry: bytes) -> Message:
         event = serde.parse_interaction(entry)
@@ -53,7 +53,9 @@ class Publisher:
         item = serde.parse_item(entry)
         return Message(self.topics.items, item.item_id, item.item_id, entry)
 
-    async def _publish(self, entries: Sequence[bytes], read: Callable[[bytes], Message]) -> tuple[Position, ...]:
+    async def _publish(
+        self, entries: Sequence[bytes], read: Callable[[bytes], Message], source: str
+    ) -> tuple[Position, ...]:
         messages, problems = list[Message](), list[EntryProblem]()
         for index, entry in enumerate(entries):
             try:
@@ -66,16 +68,21 @@ class Publisher:
         if problems:
             detail = f"{len(problems):,} of {len(entries):,} entries break the contract; nothing is published"
             raise Refused(HTTPStatus.BAD_REQUEST, "invalid-entries", detail, errors=tuple(problems))
-        return await self._deliver(messages)
+        return await self._deliver(messages, source)
 
-    async def _deliver(self, messages: Sequence[Message]) -> tuple[Position, ...]:
+    async def _deliver(self, messages: Sequence[Message], source: str) -> tuple[Position, ...]:
+        headers = [(PRODUCER_HEADER, source.encode())]
         try:
             sent = [
-                await self.producer.send(
-                    message.topic,
-                    key := message.key.encode(),
-                    message.value,
-                    partition_of(key, self.topics.partitions),
+                await self.producer.send_copy(
+                    Copy(
+                        message.topic,
+                        partition_of(key := message.key.encode(), self.topics.partitions),
+                        key,
+                        message.value,
+                        headers,
+                        None,
+                    )
                 )
                 for message in messages
             ]

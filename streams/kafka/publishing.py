@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from streams.contracts.jsonlines import Line
-from streams.contracts.messages import Interaction, Item
+from streams.contracts.messages import PRODUCER_HEADER, Interaction, Item
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings
@@ -24,16 +24,17 @@ UNCONFIRMED_AT_MOST = 1000
 class Publisher:
     """Sender of messages in order. It counts those that the broker has confirmed, by topic."""
 
-    def __init__(self, producer: AIOKafkaProducer, topics: Mapping[str, str]) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topics: Mapping[str, str], name: str) -> None:
         self._producer = producer
+        self._headers = [(PRODUCER_HEADER, name.encode())]
         self._topics = topics
         self._unconfirmed: list[tuple[str, Future[object]]] = []
         self.confirmed: Counter[str] = Counter()
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, settings: Settings) -> AsyncIterator[Publisher]:
-        """Connect. Wait for the confirmation of all messages at the end, also if the block raises.
+    async def connected(cls, settings: Settings, name: str) -> AsyncIterator[Publisher]:
+        """Connect as producer `name`. Wait for the confirmation of all messages at the end, also if the block raises.
 
         Raises TopicError if a topic is missing: brokers that create topics automatically would use wrong settings.
         """
@@ -47,7 +48,7 @@ class Publisher:
         producer = AIOKafkaProducer(
             **client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms, enable_idempotence=True
         )
-        publisher = cls(producer, topics)
+        publisher = cls(producer, topics, name)
         with broker_errors(settings.kafka, "publishing"):
             try:
                 await producer.start()
@@ -61,7 +62,8 @@ class Publisher:
     async def send(self, message: Message) -> None:
         """Send a message. Wait for confirmations first if too many are outstanding."""
         topic = self._topics[message.topic]
-        self._unconfirmed.append((topic, await self._producer.send(topic, message.value, message.key)))
+        sent = await self._producer.send(topic, message.value, message.key, headers=self._headers)
+        self._unconfirmed.append((topic, sent))
         if len(self._unconfirmed) >= UNCONFIRMED_AT_MOST:
             await self.confirm()
 

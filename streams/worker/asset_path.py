@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class AssetPath:
     )
 
     _reader: BroadcastReader | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _logged: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,7 +125,7 @@ class AssetPath:
                 continue
             await (await self.producer.send(self.settings.topics.asset_profiles, snapshot.key, value))
         if self.is_current:
-            self._evaluate(round(time() * 1000))  # also if nothing arrives any more
+            await self._evaluate(round(time() * 1000))  # also if nothing arrives any more
 
     @property
     def is_current(self) -> bool:
@@ -156,18 +158,22 @@ class AssetPath:
             self.metrics.unreadable.labels(record.topic).inc()
 
     async def _flush(self) -> None:
-        self._evaluate(self.history.newest_ms)
+        await self._evaluate(self.history.newest_ms)
 
-    def _evaluate(self, now_ms: int) -> None:
+    async def _evaluate(self, now_ms: int) -> None:
         """Evaluate the quality if that is due, and report what changed. Old profiles are evaluated without a report."""
-        if not self.quality.is_due(now_ms):
-            return
-        began = perf_counter()
-        self.quality.evaluate(now_ms)
-        self.metrics.quality_seconds.observe(perf_counter() - began)
-        if self.is_current:
-            self.metrics.data_quality(self.quality.findings, self.quality.watches.opened)
-            self._log()
+        async with self._turn:
+            if not self.quality.is_due(now_ms):
+                return
+            seconds, began = 0.0, perf_counter()
+            for _ in self.quality.evaluation(now_ms):
+                seconds += perf_counter() - began
+                await asyncio.sleep(0)  # a stream takes about a millisecond, and events wait
+                began = perf_counter()
+            self.metrics.quality_seconds.observe(seconds + perf_counter() - began)
+            if self.is_current:
+                self.metrics.data_quality(self.quality.findings, self.quality.watches.opened)
+                self._log()
 
     def _log(self) -> None:
         """Log findings that were opened and closed. A finding is logged once in QUIET_S seconds."""

@@ -1,6 +1,6 @@
 """Simulated streams of a shop as snapshots, for the tests of data quality, and the rate of false alarms.
 
-    python -m tests.streams.assets.simulated --hours 24 --seeds 3
+python -m tests.streams.assets.simulated --hours 24 --seeds 3
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 import msgspec
@@ -67,7 +68,7 @@ class Shop:
         session = None if user % 20 == 0 else f"s{user}-{at_ms}"
         for _ in range(number):
             then_ms = at_ms + int(rng.integers(INTERVAL_MS))
-            common = {
+            common: dict[str, Any] = {
                 "event_id": f"e{rng.integers(1 << 40)}", "user_id": f"u{user}", "session_id": session,
                 "occurred_at": moment(then_ms), "context": {"device": device, "page": int(1 + rng.poisson(1))},
             }  # fmt: skip
@@ -89,7 +90,7 @@ class Shop:
             yield observed(made, producer, marks=marks)
 
 
-def item(place: int, **fields: object) -> Item:
+def item(place: int, **fields: Any) -> Item:
     """Return an item of a catalogue."""
     given = Item(
         item_id=f"i{place}", title=f"thing number {place} of the shop", category=("home", f"c{place % 8}"),
@@ -126,7 +127,11 @@ class Watched:
         return self.monitor.watches.opened
 
     def run(
-        self, shop: Shop, intervals: int, faults: dict[str, Fault] | None = None, producers: Sequence[str] = ("web", "app")
+        self,
+        shop: Shop,
+        intervals: int,
+        faults: dict[str, Fault] | None = None,
+        producers: Sequence[str] = ("web", "app"),
     ) -> list[Finding]:
         """Let intervals pass with the messages of producers. Return the findings that they opened."""
         opened = []
@@ -143,7 +148,11 @@ class Watched:
 def refused(each: Observation, reason: str = "not_json") -> Observation:
     """Return a message as it is observed if it breaks the contract."""
     return each._replace(
-        stream=Stream(each.stream.topic, REFUSED, each.stream.producer), content=None, outcome=reason, vector=None, marks=()
+        stream=Stream(each.stream.topic, REFUSED, each.stream.producer),
+        content=None,
+        outcome=reason,
+        vector=None,
+        marks=(),
     )
 
 
