@@ -22,6 +22,7 @@ from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.assets.rules import Rules
+from streams.assets.snapshots import Snapshot
 from streams.contracts.messages import Click, Interaction, Purchase, Search
 from tests.streams.assets.streams import observed
 from tests.streams.shoppers import moment
@@ -110,21 +111,29 @@ class Watched:
         self.seconds = 0.0
         self.opened: list[Finding] = []
         self.closed: list[Finding] = []
+        self.snapshots: list[Snapshot] = []
+        self.keeps = True
 
     def step(self, messages: Sequence[Observation]) -> list[Finding]:
         """Let an interval with these messages pass. Return the findings that it opened."""
         self.collector.observe(messages)
         self.now_ms += INTERVAL_MS
         for snapshot in self.collector.take(self.now_ms):
-            profiles = self.history.apply(snapshot)
-            if profiles is not None:
-                self.monitor.observe(snapshot, *profiles)
+            self.feed(snapshot)
         began = time.perf_counter()
         self.monitor.evaluate(self.now_ms)
         self.seconds += time.perf_counter() - began
         self.opened += self.monitor.watches.opened
         self.closed += self.monitor.watches.closed
         return self.monitor.watches.opened
+
+    def feed(self, snapshot: Snapshot) -> None:
+        """Read a snapshot."""
+        if self.keeps:
+            self.snapshots.append(snapshot)
+        profiles = self.history.apply(snapshot)
+        if profiles is not None:
+            self.monitor.observe(snapshot, *profiles)
 
     def run(
         self,
@@ -171,6 +180,7 @@ def main(hours: float, seeds: int, rate: float) -> None:
     intervals, streams, found, seconds = round(hours * 180), 6, 0, 0.0
     for seed in range(seeds):
         watched = Watched()
+        watched.keeps = False
         watched.run(Shop(seed, rate), intervals)
         found += len(watched.opened)
         seconds += watched.seconds
