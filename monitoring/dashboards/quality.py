@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, below, heatmap, stat, timeseries
-from monitoring.dashboards.queries import mean, of, quantile, quantiles, rate, share, shares, total
+from monitoring.dashboards.queries import increase, mean, of, quantile, quantiles, rate, share, shares, total
 
 LISTS = rate("recommendation_items_count")
 EMPTY = share(rate("recommendations_total", 'source="none"'), LISTS)
@@ -239,6 +239,35 @@ LEARNER = row(
     ),
 )
 
+FINDINGS = f"{total(of('data_findings'), 'topic', 'type', 'expectation', how='max')} > 0"
+
+DATA = row(
+    "Data",
+    timeseries(
+        "Data findings",
+        "Streams that depart from what is usual for them, by expectation. `intentstream assets quality` and the log name"
+        " the producer and the field.",
+        "none",
+        {"{{topic}} {{type}}: {{expectation}}": FINDINGS},
+        none="no findings",
+    ),
+    timeseries(
+        "New data findings",
+        "Findings that were opened, on all workers. Some an hour without a change of a producer mean that a tolerance is too"
+        " narrow.",
+        "none",
+        {"{{expectation}}": increase("data_findings_opened_total", by=("expectation",))},
+        none="no workers",
+    ),
+    timeseries(
+        "Time of an evaluation",
+        "Time in which a worker compares all streams with what is usual, once an interval.",
+        "s",
+        quantiles("data_quality_seconds", 0.5, 0.99),
+        none="no profiles",
+    ),
+)
+
 DASHBOARD = board(
     "quality",
     "Recommendations quality",
@@ -247,8 +276,9 @@ DASHBOARD = board(
     SOURCES,
     SCORES,
     EXPOSURE,
+    DATA,
     LEARNING,
     REFITS,
     LEARNER,
-    runbooks=["empty-lists", "fallbacks", "learning"],
+    runbooks=["data-quality", "empty-lists", "fallbacks", "learning"],
 )

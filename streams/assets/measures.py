@@ -119,9 +119,10 @@ def _measure(profile: StreamProfile, expectation: Expectation, usual: StreamProf
         return _share(expectation, 1 - (profile.completeness(expectation.field) or 0.0), sample)
     if kind is Expected.MEANING:
         return None if usual is None else _meaning(profile, expectation, usual)
-    if column is None or not column.present:
+    if column is None or not (column.present or expectation.field == DELAY):
         return None
-    sample *= min(1.0, column.present / readable)
+    if expectation.field != DELAY:
+        sample *= min(1.0, column.present / readable)
     if kind is Expected.PERSONAL_DATA:
         return _share(expectation, sum(column.personal.values()) / max(1, column.examined), float(column.examined))
     if kind is Expected.TYPES:

@@ -46,6 +46,7 @@ class _State:
         last_ms: end of the last interval with messages.
         new_messages: messages since the last evaluation.
         steady: intervals in a row with messages.
+        is_silent: whether it fell silent.
         per_second: usual number of messages in a second.
         shoppers: shoppers by message in the last window.
     """
@@ -56,6 +57,7 @@ class _State:
     last_ms: int = 0
     new_messages: int = 0
     steady: int = 0
+    is_silent: bool = False
     per_second: float = 0.0
     shoppers: float = 1.0
 
@@ -176,7 +178,7 @@ class QualityMonitor:
         """Return the profile of the last INTERVALS, or of all intervals that are kept if there are few messages."""
         while state.intervals and state.intervals[0][0] <= now_ms - LONG_MS:
             state.intervals.popleft()
-        since_ms = now_ms - INTERVALS * self._interval_ms - self._interval_ms / 2
+        since_ms = now_ms - (INTERVALS - 0.5) * self._interval_ms
         recent = [profile for until_ms, profile in state.intervals if until_ms > since_ms]
         if sum(profile.messages for profile in recent) < FEW_MESSAGES:
             recent = [profile for _, profile in state.intervals]
@@ -203,6 +205,8 @@ class QualityMonitor:
         new, state.new_messages = state.new_messages, 0
         quiet_ms = now_ms - state.last_ms
         if new:
+            if state.is_silent:
+                state.is_silent, state.steady = False, 0
             weight = 0.2 if state.steady else 1.0
             state.per_second += weight * (1000 * new / passed_ms - state.per_second)
             state.steady += 1
@@ -214,6 +218,7 @@ class QualityMonitor:
         missing = state.per_second * state.shoppers * quiet_ms / 1000
         longest_ms = INTERVALS * self._interval_ms * (ALL_SILENT if now_ms - self.newest_ms > self._interval_ms else 1)
         is_silent = state.steady >= STEADY and quiet_ms >= longest_ms and missing >= SILENT_SHOPPERS
+        state.is_silent = state.is_silent or is_silent
         text = f"{WORDS[Expected.SILENCE].wrong}, usually {state.per_second:.3g} a second"
         if new or is_silent:
             self.watches.note(Measure(expectation, 0.0, state.per_second, is_silent, is_silent, text))

@@ -50,7 +50,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
-        self._topics = np.linalg.qr(self._rng.normal(size=(DIM, DIM)))[0]
+        self._topics = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, DIM)))[0]
 
     def interval(self, at_ms: int, producer: str) -> Iterator[Observation]:
         """Yield the messages of an interval that begins at `at_ms`."""

@@ -52,7 +52,7 @@ def _delayed(seconds: float) -> Fault:
 
 
 FAULTS: dict[str, tuple[Fault, str, str, Expected]] = {
-    "broken JSON": (_every_fourth(refused), REFUSED, "", Expected.REFUSED),
+    "broken JSON": (_of("click", _every_fourth(refused)), REFUSED, "", Expected.REFUSED),
     "unknown items": (_of("click", _marked(UNKNOWN_ITEM)), "click", "", Expected.UNKNOWN_ITEMS),
     "robots": (_of("click", _marked(ROBOT)), "click", "", Expected.ROBOTS),
     "future": (_of("click", _delayed(-7200)), "click", "", Expected.CLOCK),
@@ -77,6 +77,9 @@ FAULTS: dict[str, tuple[Fault, str, str, Expected]] = {
                          Expected.PERSONAL_DATA),
     "another language": (_of("search", _turned), "search", "query", Expected.MEANING),
 }  # fmt: skip
+
+SLIGHT = {"another unit", "one value", "a third without sessions"}
+"""Faults that 60 shoppers a minute do not prove in the first one."""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,7 @@ def test_a_fault_of_one_producer_is_named_within_a_minute_and_clears_after_the_r
 ) -> None:
     fault, kind, field, expected = FAULTS[name]
     shop = Shop(seed=1)
-    opened = watched.run(shop, MINUTE, {"app": fault})
+    opened = watched.run(shop, 2 * MINUTE if name in SLIGHT else MINUTE, {"app": fault})
     found = [each for each in opened if (each.type, each.field, each.kind) == (kind, field, expected)]
     assert [each.producer for each in found] == ["app"], [(e.type, e.field, e.kind) for e in opened]
     assert {each.producer for each in opened} == {"app"}
@@ -185,8 +188,11 @@ def test_a_producer_that_falls_silent_is_named_while_others_go_on(watched: Watch
     assert watched.monitor.findings == []
 
 
-def test_a_stream_that_never_was_steady_is_not_silent(watched: Watched) -> None:
+def test_a_stream_that_is_not_steady_any_more_is_not_silent(watched: Watched) -> None:
     shop = Shop(seed=6)
+    watched.run(shop, 10, producers=["web"])
+    assert len(watched.opened) == 3
+    watched.opened.clear()
     for _ in range(8):
         watched.run(shop, 5)
         watched.run(shop, 10, producers=["web"])
@@ -233,7 +239,10 @@ def test_an_update_of_one_category_is_no_drift_of_the_catalogue() -> None:
     def load(places: Sequence[int], **fields: object) -> list[Finding]:
         vector = np.eye(8, dtype=np.float32)
         return watched.step(
-            [observed(item(place, **fields), "erp", vector=vector[place % 8], space="m") for place in places]
+            [
+                observed(item(place, **fields), "erp", vector=vector[place % 8], space="m", at_ms=watched.now_ms)
+                for place in places
+            ]
         )
 
     for _ in range(REFERENCE):
