@@ -245,7 +245,7 @@ DATA = row(
     "Data",
     timeseries(
         "Data findings",
-        "Streams that depart from what is usual for them, by expectation. `intentstream assets quality` and the log name"
+        "Streams that depart from what is usual, by expectation. `intentstream assets quality` and the log name"
         " the producer and the field.",
         "none",
         {"{{topic}} {{type}}: {{expectation}}": FINDINGS},
@@ -253,8 +253,7 @@ DATA = row(
     ),
     timeseries(
         "New data findings",
-        "Findings that were opened, on all workers. Some an hour without a change of a producer mean that a tolerance is too"
-        " narrow.",
+        "Findings that were opened, on all workers. Some an hour without a change mean that a tolerance is too narrow.",
         "none",
         {"{{expectation}}": increase("data_findings_opened_total", by=("expectation",))},
         none="no workers",

@@ -12,6 +12,10 @@ from streams.assets.profile import DELAY, SIZE, Stream, StreamProfile
 Row = tuple[Any, ...]
 
 
+SPREAD = (0.0, 0.05, 0.5, 0.95, 1.0)
+"""Ranks of the quantiles of a field."""
+
+
 def stream_rows(hour_ms: int, profiles: Mapping[Stream, StreamProfile]) -> Iterable[Row]:
     """Yield a row of each stream, with the columns STREAMS."""
     for stream, profile in profiles.items():
@@ -28,7 +32,8 @@ def field_rows(hour_ms: int, profiles: Mapping[Stream, StreamProfile]) -> Iterab
         for name, column in profile.columns.items():
             if name in (SIZE, DELAY):
                 continue
-            spread: list[float | None] = [*(column.quantiles((0.0, 0.05, 0.5, 0.95, 1.0)) or [None] * 5)]
+            quantiles = column.quantiles(SPREAD)
+            spread = (None,) * len(SPREAD) if quantiles is None else quantiles
             distinct = None if column.distinct is None else round(column.distinct)
             frequent = {each.value: each.at_least for each in column.frequent()}
             yield (
