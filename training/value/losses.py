@@ -106,7 +106,8 @@ def replayed(workplace: Workplace, scope: Scope, assets: Sequence[Asset], *, is_
     jobs |= {each.variant.key: study.job(scope, each.variant) for each in assets if _is_replayed(each)}
     advance = workplace.start_phase("Replays without assets", len(jobs))
     futures: dict[Future[Result], str] = {runner.submit(job): key for key, job in jobs.items()}
-    for _ in as_completed(futures):
+    for future in as_completed(futures):
+        future.result()  # raises the error of a replay at once
         advance(1)
     return {key: runner.submit(job).result() for key, job in jobs.items()}
 

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from threading import Lock
 
@@ -58,9 +59,10 @@ class Runner:
         with self._lock:
             future = self._futures.get(job.key)
             if future is None:
-                future = self._futures[job.key] = Future()
                 known = self._read(job)
+                future = Future()
                 future.set_result(self._run(job, progress) if known is None else known)
+                self._futures[job.key] = future
         return future.result()
 
     def _start(self, job: Job) -> Future[Result]:
@@ -79,7 +81,10 @@ class Runner:
     def _finish(self, job: Job, done: Future[Result], future: Future[Result]) -> None:
         if done.cancelled():
             future.cancel()
-        elif (error := done.exception()) is not None:
+        elif isinstance(error := done.exception(), BrokenProcessPool):
+            got = "a process that has ended. --jobs 1 needs less memory"
+            future.set_exception(RuntimeError(f"replays: required results of {self.jobs} processes, got {got}"))
+        elif error is not None:
             future.set_exception(error)
         else:
             self._store.write(job.key, done.result())

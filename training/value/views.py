@@ -142,17 +142,19 @@ def _row(each: AssetValue, shown: Sequence[str], metric: str) -> str:
     if each.without is None:
         words = {"absent": "nothing has it", "not read": "the system does not read it: 0 by construction"}[each.state]
         span = len(shown) + 3
-        return (
-            f'<tr><td>{escape(each.name)}</td><td>{escape(each.title)}</td><td>{size}</td><td colspan="{span}">'
-            f"{words}</td></tr>"
-        )
+        return f'<tr><td>{escape(each.name)}</td>{_title(each)}<td>{size}</td><td colspan="{span}">{words}</td></tr>'
     cells = "".join(f"<td>{change(each.loss[name])}</td>" for name in shown)
     relative = "" if each.relative is None else percent(each.relative)
     mark = ' class="marked"' if each.loss[metric].low > 0 or each.loss[metric].high < 0 else ""
     return (
-        f"<tr{mark}><td>{escape(each.name)}</td><td>{escape(each.title if each.title != each.name else '')}</td>"
+        f"<tr{mark}><td>{escape(each.name)}</td>{_title(each)}"
         f"<td>{size}</td><td>{share(each.without.value)}</td>{cells}<td>{relative}</td><td>{each.model}</td></tr>"
     )
+
+
+def _title(each: AssetValue) -> str:
+    title = escape(each.title if each.title != each.name else "")
+    return f'<td style="min-width: 12rem; text-align: left; white-space: normal">{title}</td>'
 
 
 def _note(rows: Sequence[AssetValue]) -> str:
