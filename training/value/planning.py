@@ -26,7 +26,7 @@ ABLATION = 0.3
 
 
 class Costs(NamedTuple):
-    """Seconds to make a replay, for an event, and for a list."""
+    """Seconds to make a replay, with the fit of its ranker if there is one, for an event, and for a list."""
 
     make_s: float
     event_s: float

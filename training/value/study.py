@@ -36,7 +36,7 @@ from training.value.variants import NO_NAMES, Variant
 METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
 """The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
 SECONDS = "seconds"
-"""The name of a result's times: of making the replay, of the events, and of the lists, float64 (3,)."""
+"""The name of a result's times: of making the replay and of fitting its ranker, of the events, and of the lists, float64 (3,)."""
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
@@ -159,12 +159,13 @@ class Study:
         kept = kept_events(part.log, variant, part.start)
         began = perf_counter()
         replay = Replay(self.settings, self.bundle, self.records(variant.attributes), query_vectors=self._query_vectors)
-        made_s, learned = perf_counter() - began, 0
+        learned = 0
         scorer: ScoresFeatures = self.bundle.scorer
         if variant.fitted:
             learned = int(np.searchsorted(kept.numbers, part.start))
             scorer = fitted(replay, kept.interactions[:learned], self.fitting_rules(learned))
             replay.recommender.set_scorer(scorer)
+        made_s = perf_counter() - began
         wanted = moments(part.log, part.cases, kept, is_anonymous="user_id" in variant.fields)
         rankings: Rankings = whole
         if job.ablated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -65,6 +66,16 @@ def test_all_sections_are_written_and_printed(workspace: Workspace) -> None:
     page = (workspace.folder / "out" / "value.html").read_text()
     assert page.count("<svg") >= 8
     assert "frozen" in page
+    for title in (
+        "Sources of candidates",
+        "Features of the ranker",
+        "Types of events",
+        "Days of history",
+        "Convergence",
+    ):
+        assert f">{title}</h" in page
+    assert all(html.escape(each["title"]) in page for each in overlap["values"])
+    assert "antithetic pairs" in page
     assert "0 by construction" not in page  # this shop sends nothing that is not read
     assert not re.search(r"(src|href)=[\"']?(http|//)|@import|url\(http", page)
 
