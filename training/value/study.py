@@ -36,7 +36,7 @@ from training.value.variants import NO_NAMES, Variant
 METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
 """The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
 SECONDS = "seconds"
-"""The name of a result's times: of making the replay and of fitting its ranker, of the events, and of the lists, float64 (3,)."""
+"""The name of a result's times: of making the replay with its ranker, of the events, and of the lists, float64 (3,)."""
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
