@@ -40,7 +40,10 @@ class AssetValues:
     def sentence(self) -> str:
         """Name the most valuable asset, and count those without a measurable value."""
         metric = self.found.metric
-        measured = [each for each in self.found.values if each.loss and each.kind != "group"]
+        types = sum(each.kind == "type" and bool(each.loss) for each in self.found.values)
+        # Without the only type of events there is no log, which says nothing about the asset.
+        left_out = {"group"} if types > 1 else {"group", "type"}
+        measured = [each for each in self.found.values if each.loss and each.kind not in left_out]
         if not measured:
             return "No asset could be measured."
         best = max(measured, key=lambda each: each.loss[metric].value)

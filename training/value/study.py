@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import perf_counter
@@ -35,6 +36,8 @@ from training.value.variants import NO_NAMES, Variant
 
 METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
 """The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
+UNUSED = 6
+"""Replays that are kept to be copied, the latest used, each with its catalogue."""
 SECONDS = "seconds"
 """The name of a result's times: of making the replay with its ranker, of the events, and of the lists, float64 (3,)."""
 
@@ -131,6 +134,7 @@ class Study:
     _parts: dict[Scope, Part] = field(default_factory=dict)
     _records: dict[frozenset[str], list[ItemVector]] = field(default_factory=dict)
     _query_vectors: dict[str, Vector] = field(default_factory=dict)
+    _unused: dict[frozenset[str], Replay] = field(default_factory=dict)
 
     def part(self, scope: Scope) -> Part:
         """Return a part of the log. Raises ConfigurationError if it has no case."""
@@ -153,12 +157,31 @@ class Study:
             self._records[attributes] = found
         return found
 
+    def new_replay(self, attributes: frozenset[str] = NO_NAMES) -> Replay:
+        """Return a replay at the beginning of the log, of a catalogue without some attributes.
+
+        It is a copy of one that is never used, which takes an eighth of the time of making one. The copy shares what no
+        replay changes: the settings, the model, the items and the vectors of searches.
+        """
+        unused = self._unused.pop(attributes, None)
+        records = self.records(attributes)
+        if unused is None:
+            unused = Replay(self.settings, self.bundle, records, query_vectors=self._query_vectors)
+            while len(self._unused) >= UNUSED:
+                del self._unused[next(iter(self._unused))]
+        self._unused[attributes] = unused
+        bundle = self.bundle
+        shared: list[object] = [self.settings, bundle, bundle.scorer, bundle.sequence, self._query_vectors]
+        for record in records:
+            shared += (record, record.item, record.vector)
+        return deepcopy(unused, {id(each): each for each in shared})
+
     def replay(self, job: Job, progress: Progress = silent) -> dict[str, npt.NDArray[np.generic]]:
         """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking, and the times."""
         part, variant = self.part(job.scope), job.variant
         kept = kept_events(part.log, variant, part.start)
         began = perf_counter()
-        replay = Replay(self.settings, self.bundle, self.records(variant.attributes), query_vectors=self._query_vectors)
+        replay = self.new_replay(variant.attributes)
         learned = 0
         scorer: ScoresFeatures = self.bundle.scorer
         if variant.fitted:

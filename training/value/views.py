@@ -38,7 +38,8 @@ def asset_tables(found: Assets) -> list[Table]:
         shown = rows if kind != "feature" else _extremes(rows)
         more = f" ({len(shown)} of {len(rows)})" if len(shown) < len(rows) else ""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title + more, title_justify="left", title_style="")
-        for name in ("", "without it", f"loss of {metric_title(metric, k)}, 95%", "relative", "model"):
+        per_day = ("loss a day",) if kind == "history" else ()
+        for name in ("", "without it", f"loss of {metric_title(metric, k)}, 95%", *per_day, "relative", "model"):
             table.add_column(name, justify="right" if name else "left", no_wrap=True)
         for each in shown:
             table.add_row(each.name, *_cells(each, metric))
@@ -54,12 +55,13 @@ def asset_html(found: Assets) -> str:
     parts = [f"<p>{escape(whole_note(found))}</p>"]
     shown = [each for each in METRICS if each != "recall" or metric == "recall"]
     names = [metric_title(each, k) if each != "predicted" else "predicted clicks" for each in shown]
-    header = ["", "", "has it", "without it", *(f"loss of {name}" for name in names), "relative", "model"]
     for kind, title in TITLES.items():
         rows = _ordered(values, kind, metric)
         if not rows:
             continue
         measured = [each for each in rows if each.loss]
+        per_day = ["loss a day"] if kind == "history" else []
+        header = ["", "", "has it", "without it", *(f"loss of {name}" for name in names), *per_day, "relative", "model"]
         plot = f"<figure>{losses(measured, metric, k)}</figure>" if measured else ""
         body = [_row(each, shown, metric) for each in rows]
         parts.append(f"<h2>{escape(title)}</h2>{_note(rows)}{plot}{table_of(header, body)}")
@@ -134,7 +136,8 @@ def _cells(each: AssetValue, metric: str) -> Iterable[str]:
     if each.without is None:
         return (each.state, "+0.0000" if each.state == "not read" else "", "", "")
     relative = "" if each.relative is None else percent(each.relative)
-    return (share(each.without.value), change(each.loss[metric]), relative, each.model)
+    per_day = (f"{each.loss[metric].value / each.days:+.5f}",) if each.days else ()
+    return (share(each.without.value), change(each.loss[metric]), *per_day, relative, each.model)
 
 
 def _row(each: AssetValue, shown: Sequence[str], metric: str) -> str:
@@ -144,6 +147,8 @@ def _row(each: AssetValue, shown: Sequence[str], metric: str) -> str:
         span = len(shown) + 3
         return f'<tr><td>{escape(each.name)}</td>{_title(each)}<td>{size}</td><td colspan="{span}">{words}</td></tr>'
     cells = "".join(f"<td>{change(each.loss[name])}</td>" for name in shown)
+    if each.days:
+        cells += f"<td>{each.loss[metric].value / each.days:+.5f}</td>"
     relative = "" if each.relative is None else percent(each.relative)
     mark = ' class="marked"' if each.loss[metric].low > 0 or each.loss[metric].high < 0 else ""
     return (

@@ -126,5 +126,22 @@ def test_without_shoppers_ids_a_session_is_remembered_and_no_more(bundle: Bundle
     assert (whole_shop.lists[ALL] != anonymous.lists[ALL]).any()
 
 
+def test_a_copied_replay_ranks_as_a_new_one_and_learns_alone(bundle: Bundle) -> None:
+    study = study_of(bundle)
+    events_of_all = study.interactions
+
+    def lists(replay: Replay) -> list[list[tuple[str, float]]]:
+        return [[(item.item_id, item.score) for item in each.items] for each in replay.recommend(events_of_all)]
+
+    expected = lists(Replay(study.settings, bundle, study.records()))
+    first, second = study.new_replay(), study.new_replay()
+    assert lists(first) == expected
+    # The first one has learned everything. The others know nothing of it.
+    assert lists(second) == expected
+    assert lists(study.new_replay()) == expected
+    without_titles = study.new_replay(frozenset({"title"}))
+    assert lists(without_titles) == lists(Replay(study.settings, bundle, study.records(frozenset({"title"}))))
+
+
 def test_sums_of_lists() -> None:
     assert sums(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 2, 3, 3])).tolist() == [0.0, 3.0, 4.0, 0.0]
