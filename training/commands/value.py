@@ -148,10 +148,8 @@ def _measured(options: ValueOptions) -> Finished:
     from training.value.runner import running
     from training.value.store import Store, digest_of
 
-    inputs = options.inputs
-    vectors = options.output / "vectors.npz"
-    inputs = inputs if inputs.vectors is not None else replace(inputs, vectors=vectors)
-    study = _loaded(inputs)
+    inputs, vectors = options.inputs, options.output / "vectors.npz"
+    study = inputs.load(_note) if inputs.vectors is not None else _loaded(replace(inputs, vectors=vectors))
     with encoding_progress(len(study.items)) as encoded:
         records = study.records(progress=encoded)
     write_vectors(vectors, study.bundle, records)
@@ -163,9 +161,7 @@ def _measured(options: ValueOptions) -> Finished:
         store = Store(options.output / "replays", digest)
         plan = digest_of(digest, str(options.limits), ",".join(sorted(options.only)), str(options.jobs))
         with running(study, store, inputs, options.jobs) as runner:
-            displays = run.Displays(
-                start_phase, lambda sentence: click.echo(sentence, err=True), datetime.now(UTC), options.ranker
-            )
+            displays = run.Displays(start_phase, _note, datetime.now(UTC), options.ranker)
             return run.value(runner, options.output, options.limits, options.only, displays, plan)
 
 
@@ -185,14 +181,15 @@ def _with_fitted_ranker(study: Study, inputs: Inputs, folder: Path, start_phase:
 
 
 def _loaded(inputs: Inputs) -> Study:
-    """Load the study. The vectors of an earlier run with another model are made anew."""
-    note = lambda sentence: click.echo(sentence, err=True)  # noqa: E731
+    """Load the study with the vectors of an earlier run. Those of another model are made anew."""
     try:
-        return inputs.load(note)
+        return inputs.load(_note)
     except ConfigurationError:
-        if inputs.vectors is None or inputs.vectors.name != "vectors.npz":
-            raise
-        return replace(inputs, vectors=None).load(note)
+        return replace(inputs, vectors=None).load(_note)
+
+
+def _note(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _write(finished: Finished, folder: Path) -> None:

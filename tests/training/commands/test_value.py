@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -141,6 +142,16 @@ def test_a_ranker_is_fitted_once_to_the_events_before_the_test(workspace: Worksp
     assert workspace.value("out", *options).exit_code == 0
     assert manifest.stat().st_mtime_ns == written
     assert workspace.report("out")["replays"]["run"] == 0
+
+
+def test_vectors_of_another_model_are_made_anew_but_refused_if_they_are_given(workspace: Workspace) -> None:
+    (workspace.folder / "out").mkdir()
+    vectors = workspace.folder / "out" / "vectors.npz"
+    vectors.write_bytes(b"of another version")
+    assert_one_line(workspace.value("other", "--vectors", str(vectors)), 2, "required vectors written by")
+    assert workspace.value("out", "--only", "history").exit_code == 0
+    with np.load(vectors) as written:
+        assert len(written["vectors"]) == len(SHOP)
 
 
 def test_errors_are_one_line(workspace: Workspace) -> None:
