@@ -12,8 +12,9 @@ from training.value.report import AssetValue, Overlap
 
 
 def losses(values: Sequence[AssetValue], metric: str, k: int) -> str:
-    """Return bars of the losses without each asset, the greatest at the top."""
-    rows = sorted(values, key=lambda each: each.loss[metric].value)
+    """Return bars of the losses without each asset, the greatest at the top; of periods, the latest at the top."""
+    is_history = values[0].kind == "history"
+    rows = values[::-1] if is_history else sorted(values, key=lambda each: each.loss[metric].value)
     found = [each.loss[metric] for each in rows]
 
     def value_losses(axes: Axes) -> None:
@@ -22,6 +23,7 @@ def losses(values: Sequence[AssetValue], metric: str, k: int) -> str:
                   height=0.7)  # fmt: skip
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"loss of {metric_title(metric, k)} without it")
+        axes.set_ylabel("days before the test" if is_history else "")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 
