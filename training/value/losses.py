@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +80,10 @@ def asset_values(workplace: Workplace) -> AssetValues | None:
     wanted = {study.job(whole, each.variant).key for each in assets if _is_replayed(each)}
     ablations = _ablations(study) if {"sources", "features"} & {*kinds} else 0
     share = SHARE if "overlap" in workplace.chosen else 1.0
-    plan = plan_assets(
-        workplace.costs, whole, len(wanted) + 1, ablations, MARGIN * share * workplace.remaining_s(),
-        workplace.runner.jobs,
-    )  # fmt: skip
-    scope = whole if workplace.limits.events is not None else plan.scope
+    # The user's own number of events is not reduced.
+    limit_s = inf if workplace.limits.events is not None else MARGIN * share * workplace.remaining_s()
+    plan = plan_assets(workplace.costs, whole, len(wanted) + 1, ablations, limit_s, workplace.runner.jobs)
+    scope = plan.scope
     if scope != whole:
         assets = assets_of(study, study.part(scope), kinds)
     part = study.part(scope)

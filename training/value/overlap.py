@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from threading import Event
 
 import numpy as np
 from rich.console import RenderableType
@@ -16,10 +17,10 @@ from training.evaluation.estimates import estimate
 from training.evaluation.figures import metric_title, share
 from training.value import views
 from training.value.assets import groups
-from training.value.planning import MARGIN, plan_overlap
+from training.value.planning import MARGIN, overlap_seconds, plan_overlap
 from training.value.report import FROZEN, RETRAINED, Overlap, ShapleyValue
 from training.value.sections import Workplace
-from training.value.shapley import Coalition, Shapley, Walk, antithetic_orders, shapley, walk
+from training.value.shapley import Coalition, Order, Shapley, Walk, antithetic_orders, shapley, walk
 from training.value.study import METRICS, Floats, Scope, ranking
 from training.value.variants import WHOLE, Variant
 
@@ -66,14 +67,19 @@ def overlap(workplace: Workplace) -> Overlapping | None:
     number = len(groups(study, study.part(whole)))
     if number < 2:
         return None
-    plan = plan_overlap(workplace.costs, whole, number, MARGIN * workplace.remaining_s(), workplace.runner.jobs)
-    scope = whole if limits.events is not None else plan.scope
-    pairs = plan.pairs if limits.pairs is None else limits.pairs
+    jobs = workplace.runner.jobs
+    plan = plan_overlap(workplace.costs, whole, number, MARGIN * workplace.remaining_s(), jobs)
+    if limits.events is not None:
+        plan = plan._replace(scope=whole)
+    if limits.pairs is not None:
+        plan = plan._replace(pairs=limits.pairs)
+    scope, pairs = plan
+    minutes = overlap_seconds(workplace.costs, plan, number, jobs) / 60
     part = study.part(scope)
     players = groups(study, part)
     workplace.note(
         f"Shapley values: {len(players)} groups, {pairs} pairs of orders, replays of the newest {scope.events:,} "
-        f"events with {len(part.cases):,} of {part.found:,} lists, about {max(plan.seconds / 60, 0.1):.1f} minutes"
+        f"events with {len(part.cases):,} of {part.found:,} lists, about {max(minutes, 0.1):.1f} minutes"
     )
     worth = Coalitions(workplace, scope, [variant for _, variant in players.values()])
     everyone = frozenset(range(len(players)))
@@ -81,19 +87,39 @@ def overlap(workplace: Workplace) -> Overlapping | None:
     full, empty = worth(everyone), worth(frozenset())
     tolerance = limits.tolerance * abs(float((full - empty)[:, column].mean()))
     orders = antithetic_orders(len(players), pairs, study.options.seed)
-    advance = workplace.start_phase("Shapley values", 2 * pairs)
-
-    def walked(order: tuple[int, ...]) -> Walk:
-        found = walk(order, lambda some: worth(some)[:, [column, *_others(column)]], tolerance)
-        advance(1)
-        return found
-
-    # The two orders of a pair, and of the next pairs, share nothing but the results of replays.
-    with ThreadPoolExecutor(workplace.runner.jobs) as threads:
-        walks = list(threads.map(walked, [order for pair in orders for order in pair]))
+    walks = _walked(workplace, worth, orders, tolerance)
     found = shapley(zip(walks[::2], walks[1::2], strict=True))
     titles = {name: title for name, (title, _) in players.items()}
     return Overlapping(_reported(worth, titles, found, tolerance), study.options.k)
+
+
+def _walked(
+    workplace: Workplace, worth: Coalitions, orders: Sequence[tuple[Order, Order]], tolerance: float
+) -> list[Walk]:
+    """Return the walk of each order, both of a pair one after the other."""
+    first = METRICS.index(workplace.study.options.primary)
+    columns = [first, *_others(first)]
+    advance = workplace.start_phase("Shapley values", 2 * len(orders))
+    is_stopped = Event()
+
+    def some_worth(coalition: Coalition) -> Floats:
+        if is_stopped.is_set():
+            raise CancelledError
+        return worth(coalition)[:, columns]
+
+    def walked(order: Order) -> Walk:
+        found = walk(order, some_worth, tolerance)
+        advance(1)
+        return found
+
+    # Walks share nothing but the results of replays, so each thread takes the next one. A thread cannot be ended from
+    # outside: after Ctrl-C or an error, it ends before its next replay.
+    with ThreadPoolExecutor(workplace.runner.jobs) as threads:
+        try:
+            return list(threads.map(walked, [order for pair in orders for order in pair]))
+        except BaseException:
+            is_stopped.set()
+            raise
 
 
 class Coalitions:

@@ -52,11 +52,10 @@ class AssetsPlan(NamedTuple):
 
 
 class OverlapPlan(NamedTuple):
-    """The part of the log for Shapley values, the number of pairs of orders, and their estimated time."""
+    """The part of the log for Shapley values, and the number of pairs of orders."""
 
     scope: Scope
     pairs: int
-    seconds: float
 
 
 def plan_assets(costs: Costs, whole: Scope, replays: int, ablations: int, limit_s: float, jobs: int) -> AssetsPlan:
@@ -94,7 +93,13 @@ def plan_overlap(costs: Costs, whole: Scope, players: int, limit_s: float, jobs:
     pairs = MOST_PAIRS
     if affordable < 2**players:
         pairs = min(max(int(affordable / (VISITED * 2 * players)), FEWEST_PAIRS), MOST_PAIRS)
-    return OverlapPlan(scope, pairs, min(VISITED * 2 * players * pairs, 2**players) * replay_s / jobs)
+    return OverlapPlan(scope, pairs)
+
+
+def overlap_seconds(costs: Costs, plan: OverlapPlan, players: int, jobs: int) -> float:
+    """Return the estimated time of a plan on `jobs` cores."""
+    sets = min(VISITED * 2 * players * plan.pairs, float(2**players))
+    return sets * costs.seconds(plan.scope) / jobs
 
 
 def _rounded(number: int) -> int:
