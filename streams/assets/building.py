@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from inference.manifest import Manifest, vector_space
+from inference.manifest import DataInput, Manifest, vector_space
 from streams.assets.fields import ITEM, OPEN_FIELDS
 from streams.assets.inventory import (
     KINDS,
@@ -207,14 +207,20 @@ def model_details(manifest: Manifest) -> dict[str, str]:
         for each in manifest.fitted_to
     )  # fmt: skip
     details = {
-        "made from": f"{manifest.created_from.model} ({manifest.created_from.licence})",
+        "teacher": f"{manifest.created_from.model} ({manifest.created_from.licence})",
         "vector space": f"{vector_space(manifest)}, {manifest.dim} dimensions",
         "trained on": "; ".join(f"{each.name} ({each.licence})" for each in manifest.card.data),
         "ranker fitted to": fitted or "unknown",
+        "made from": "; ".join(f"{each.part}: {_input_text(each)}" for each in manifest.inputs),
         "sequence model": "none" if manifest.sequence is None else manifest.sequence.file,
         "files": ", ".join(f"{each.name} sha256 {each.sha256[:12]}" for each in manifest.files),
     }
     return {name: text for name, text in details.items() if text}
+
+
+def _input_text(given: DataInput) -> str:
+    digest = "" if given.sha256 is None else f" sha256 {given.sha256[:12]}"
+    return given.name + digest + ("" if given.records is None else f", {given.records:,} lists")
 
 
 def _model(manifest: Manifest, observed: Observed) -> Asset:

@@ -90,7 +90,7 @@ TOPICS: Mapping[str, AssetSpec] = {
         personal="aggregate", producers=(WORKERS,), consumers=(WORKERS,), message=TrendingSnapshot,
     ),
     "item_pairs": AssetSpec(
-        purpose="Transitions between items, for the owner of the item", owner="recommender", key="partition",
+        purpose="Transitions between items, for the owner of the item", owner="recommender", key="none",
         personal="pseudonym", producers=(WORKERS,), consumers=(WORKERS,), message=ItemTransition,
     ),
     "item_neighbours": AssetSpec(

@@ -164,6 +164,11 @@ def _tables(manifest: Manifest) -> Iterator[Table]:
     for period in manifest.fitted_to:
         fitted_to.add_row(period.since or "graded searches", period.until or "", f"{period.events:,}")
     yield fitted_to
+    inputs = Table("part", "file or topic", "sha256", "lists", title="Made from")
+    for each in manifest.inputs:
+        digest = (each.sha256 or "")[:16]
+        inputs.add_row(each.part, each.name, digest, "" if each.records is None else f"{each.records:,}")
+    yield inputs
     features = Table("the ranker's features", title="Ranker")
     features.add_row(", ".join(manifest.features))
     yield features
