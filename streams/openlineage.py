@@ -1,6 +1,6 @@
 """OpenLineage events of trainings and model changes: JSON by its specification 2.0.2, to a file or to a server.
 
-An event tells what a job read and wrote. See https://openlineage.io/docs/spec/object-model. A lost event stops nothing.
+An event names what a job read and wrote. See https://openlineage.io/docs/spec/object-model. A lost event stops nothing.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """What feeds what, and how. Training and control do not count as the way of the data."""
+    """An edge of the lineage: what feeds what, and how. Training and control are no flow of data."""
 
     source: str
     target: str
@@ -225,7 +225,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TopicFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the brokers know about a topic. None stands for an unknown fact; `records` is an upper bound."""
+    """The brokers' facts about a topic. None stands for an unknown fact; `records` is an upper bound."""
 
     partitions: int | None = None
     retention_ms: int | None = None
@@ -246,7 +246,7 @@ class GroupFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the brokers know about topics and groups. `unknown` has the reason for each kind of fact that is missing."""
+    """The brokers' facts about topics and groups. `unknown` has the reason for each kind of fact that is missing."""
 
     topics: Mapping[str, TopicFacts] = {}
     groups: tuple[GroupFacts, ...] = ()

@@ -13,10 +13,10 @@ LONGEST = 300
 FEWEST_DIGITS = 8
 """Digits of the shortest phone number that is recognised."""
 FEWEST_DIGITS_OF_ADDRESS = 3
-"""A house number, and a British postcode has two."""
+"""One of the street, and two of a British postcode."""
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
-# A street and a house number, in the order of the language. Street names alone are in titles: "Wall Street poster".
+# A street and a number, in the order of the language. Street names alone are in titles: "Wall Street poster".
 _STREETS = re.compile(
     r"(?<![\d.])[1-9]\d{0,4}[A-Za-z]?,? (?:[A-Z][a-z'.-]+ ){1,3}"
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive,|Court|Boulevard|Blvd|Way|Close)(?![\w-])"
@@ -41,7 +41,7 @@ def personal_classes(text: str) -> list[str]:
 
     A card number has 14 to 19 digits, begins with 2 to 6 and has a right check digit (Luhn). A phone number is in the
     international format, with a plus sign and a valid country code: other digits are more often item numbers. An
-    address has a street with a house number and a postcode, or in Chinese a district, a road and a number.
+    address has a street with a number and a postcode, or in Chinese a district, a road and a number.
     """
     text = text[:LONGEST]
     found = []
@@ -64,7 +64,7 @@ def _has_address(text: str, digits: int) -> bool:
         return True
     if digits < FEWEST_DIGITS_OF_ADDRESS or (street := _STREETS.search(text)) is None:
         return False
-    # The postcode is beside the street: a house number of five digits is no postcode.
+    # The postcode is beside the street: a number of five digits in the street is no postcode.
     start, end = street.span()
     return any(code.end() <= start or code.start() >= end for code in _POSTCODES.finditer(text))
 

@@ -29,7 +29,7 @@ from streams.contracts.messages import (
 
 Personal = Literal["none", "aggregate", "free text", "pseudonym", "shopper", "open"]
 """Classes of personal data, by rule: none; sums over shoppers; text that may quote a person; a hash of a shopper; data
-of an identified shopper; chosen by the shop, so only the detector can tell."""
+of an identified shopper; chosen by the shop, so only the detector knows."""
 Owner = Literal["shop", "recommender", "operator"]
 """Roles: the producers of the shop, the workers, the people who run them."""
 

@@ -24,8 +24,11 @@ Href = Callable[[Node], str | None]
 """Returns the address that a node links to, None for no link."""
 
 
-def lineage_svg(lineage: Lineage, href: Href, marked: str | None = None) -> str:
-    """Return a graph in columns, one for each layer that has nodes. The node `marked` is emphasised."""
+def lineage_svg(lineage: Lineage, href: Href, marked: str | None = None, name: str = "Lineage") -> str:
+    """Return a graph in columns, one for each layer that has nodes. The node `marked` is emphasised.
+
+    `name` is its name for screen readers. It is a group, not an image: an image hides its links from them.
+    """
     columns = _columns(lineage)
     places = {
         node.id: (x * (WIDTH + GAP_X), y * (HEIGHT + GAP_Y))
@@ -37,7 +40,7 @@ def lineage_svg(lineage: Lineage, href: Href, marked: str | None = None) -> str:
     edges = "".join(_edge(each, places) for each in lineage.edges)
     nodes = "".join(_node(each, places[each.id], href(each), is_marked=each.id == marked) for each in lineage.nodes)
     return (
-        f'<svg class="lineage" role="img" aria-label="Lineage" viewBox="-2 -2 {width + 4:g} {height + 4:g}" '
+        f'<svg class="lineage" role="group" aria-label="{escape(name)}" viewBox="-2 -2 {width + 4:g} {height + 4:g}" '
         f'width="{width + 4:g}" height="{height + 4:g}" xmlns="http://www.w3.org/2000/svg">'
         f'<g class="edges" fill="none">{edges}</g>{nodes}</svg>'
     )

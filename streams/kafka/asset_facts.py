@@ -1,4 +1,4 @@
-"""What the brokers know about topics and consumer groups, for the inventory of data assets. In bounded time.
+"""The brokers' facts about topics and consumer groups, for the inventory of data assets. In bounded time.
 
 Brokers may refuse a part, or be too old for it. The rest is returned, with the reason for each part that is missing.
 """
