@@ -42,6 +42,7 @@ class Harness:
     renewals: list[None] = field(default_factory=list)
     popularity: Popularity = field(default_factory=Popularity)
     serves_newest: bool = False
+    announced: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.swap = ModelSwap(
@@ -52,6 +53,7 @@ class Harness:
             popularity=lambda: self.popularity,
             metrics=self.metrics,
             serves_newest=self.serves_newest,
+            announce=lambda bundle: self.announced.append(bundle.version),
         )
 
     async def apply(self, item_id: str, *models: FakeModel) -> None:

@@ -150,6 +150,7 @@ async def test_a_ranker_in_the_same_space_reuses_the_catalogue(harness: Harness)
     assert now.scoring.recommender.catalogue is before.scoring.recommender.catalogue
     assert len(harness.factory.behaviour.numbers) == len(ITEMS)
     assert harness.renewals == []
+    assert harness.announced == [RANKER.version]
     one, other = [
         each.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])[0] for each in (before, now)
     ]

@@ -15,6 +15,7 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 pytest.importorskip("scipy", reason="needs the extra `train`")
 
 from inference.bundle import load_bundle
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from streams.cli import cli
 from tests.training.ranker.lists import labelled
@@ -46,7 +47,9 @@ def views(sessions: int, length: int) -> list[dict[str, str]]:
 def test_a_ranker_is_fitted_to_events_with_a_report_of_its_quality(tmp_path: Path) -> None:
     items, events = lines(tmp_path / "items.jsonl", ITEMS), lines(tmp_path / "events.jsonl", views(20, 4))
     output = tmp_path / "shop" / "2"
-    result = train(output, "--catalog", items, "--events", events, "--after", "0")
+    lineage = tmp_path / "lineage.jsonl"
+    environment = {"INTENTSTREAM_ASSETS_LINEAGE": str(lineage)}
+    result = train(output, "--catalog", items, "--events", events, "--after", "0", environment=environment)
     assert result.exit_code == 0, result.output
     assert "Held out: " in result.output
     assert "| **this ranker** |" in result.output
@@ -54,6 +57,13 @@ def test_a_ranker_is_fitted_to_events_with_a_report_of_its_quality(tmp_path: Pat
     assert "is ready, fitted to all 80 lists" in result.output
     scores = load_bundle(output).scorer.score(np.eye(len(FEATURES), dtype=np.float32))
     assert len(set(scores.tolist())) > 1
+    given = read_manifest(output).inputs
+    assert [(each.part, each.name, each.bytes) for each in given] == [
+        ("ranker", path.name, path.stat().st_size) for path in (items, events)
+    ]
+    event = json.loads(lineage.read_text())
+    assert (event["job"]["name"], event["eventType"]) == ("train-ranker", "COMPLETE")
+    assert [each["facets"]["version"]["datasetVersion"] for each in event["inputs"]] == [each.sha256 for each in given]
 
 
 def test_grades_alone_are_enough_to_fit_an_order(tmp_path: Path) -> None:

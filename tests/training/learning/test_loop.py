@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
+from inference.manifest import DataInput
 from inference.manifest_files import read_manifest
 from streams.errors import StreamsError
 from tests.bundles import copy_bundle, permute_encoder
@@ -28,6 +30,8 @@ from training.sequence.bundle import with_sequence
 
 def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundle) -> None:
     loop = loop_in(folder, bundle)
+    announced: list[tuple[Path, Sequence[DataInput]]] = []
+    loop.topics, loop.announce = ("clicks",), lambda *given: announced.append(given)
     fill(loop, "lasting", range(20))
     loop.advance()
     assert outcomes(loop) == {}
@@ -36,6 +40,10 @@ def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundl
     assert outcomes(loop) == {PUBLISHED: 1}
     (published,) = loop.versions.ledger.published
     assert (published.former, published.version) == ("1", "2")
+    ((bundle_folder, inputs),) = announced
+    assert bundle_folder.name == "2"
+    assert [(each.part, each.name) for each in inputs] == [("ranker", "clicks")]
+    assert tuple(inputs) == read_manifest(bundle_folder).inputs
     assert loop.versions.in_use(None).version == "2"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle, load_bundle
+from inference.manifest import RANKER, DataInput
 from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from streams.contracts.messages import ModelPin
@@ -53,7 +54,8 @@ def test_the_pinned_version_is_in_use(versions: Versions) -> None:
 
 
 def test_going_back_publishes_the_former_ranker_as_the_newest(models: BundleStore, versions: Versions) -> None:
-    new = versions.publish(UNFITTED, FIRST, Cause(7, "better"))
+    topic = DataInput(part=RANKER, name="clicks", records=7)
+    new = versions.publish(UNFITTED, FIRST, Cause(7, "better"), inputs=[topic])
     guarded = versions.guarded()
     assert guarded is not None
     assert guarded.version == new.version
@@ -66,6 +68,8 @@ def test_going_back_publishes_the_former_ranker_as_the_newest(models: BundleStor
     assert read_manifest(models.path(FIRST)).fitted_to
     assert read_manifest(models.path(back)).fitted_to == read_manifest(models.path(FIRST)).fitted_to
     assert read_manifest(models.path(new)).fitted_to == ()
+    assert topic in read_manifest(models.path(new)).inputs
+    assert read_manifest(models.path(back)).inputs == read_manifest(models.path(FIRST)).inputs
 
 
 def test_old_versions_are_deleted_but_not_those_of_others(models: BundleStore, versions: Versions) -> None:

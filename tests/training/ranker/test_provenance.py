@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 
 from inference.bundle import load_bundle
 from inference.errors import BundleError
-from inference.manifest import MANIFEST
+from inference.manifest import ENCODER, MANIFEST, RANKER, DataInput
 from inference.manifest_files import read_manifest
+from streams.assets.building import model_details
 from tests.conftest import BUNDLE
 from tests.training.evaluation.small_shop import random_events
 from tests.training.ranker.lists import labelled
@@ -21,7 +23,16 @@ from training.ranker.bundle import with_ranker
 from training.ranker.examples import join, read_examples
 from training.ranker.gather import Sampling, ranked_period
 from training.ranker.network import to_onnx, unfitted
-from training.ranker.provenance import SAMPLE, event_hashes, grade_hashes, known_share, merged, overlap, period
+from training.ranker.provenance import (
+    SAMPLE,
+    event_hashes,
+    file_input,
+    grade_hashes,
+    known_share,
+    merged,
+    overlap,
+    period,
+)
 
 EVENTS = random_events(3, 2000)
 
@@ -85,11 +96,26 @@ def test_a_bundle_records_what_its_ranker_was_fitted_to(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "shop" / "3").fitted_to == ()
 
 
+def test_a_bundle_names_the_data_of_each_part(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b"{}\n")
+    given = file_input(RANKER, events, records=7)
+    digest = hashlib.sha256(b"{}\n").hexdigest()
+    assert given == DataInput(part=RANKER, name="events.jsonl", sha256=digest, bytes=3, records=7)
+    texts = DataInput(part=ENCODER, name="items.jsonl", sha256=digest)
+    with_ranker(BUNDLE, tmp_path / "shop" / "2", to_onnx(unfitted()), inputs=[texts, given])
+    assert read_manifest(tmp_path / "shop" / "2").inputs == (texts, given)
+    topic = DataInput(part=RANKER, name="clicks", records=9)
+    made = with_ranker(tmp_path / "shop" / "2", tmp_path / "shop" / "3", to_onnx(unfitted()), inputs=[topic])
+    assert made.manifest.inputs == (texts, topic)
+    assert "clicks, 9 lists" in model_details(made.manifest)["made from"]
+
+
 def test_a_manifest_without_the_record_is_read(tmp_path: Path) -> None:
     target = tmp_path / "shop" / "2"
     with_ranker(BUNDLE, target, to_onnx(unfitted()))
     manifest = json.loads((target / MANIFEST).read_text())
-    del manifest["fitted_to"]
+    del manifest["fitted_to"], manifest["inputs"]
     (target / MANIFEST).write_text(json.dumps(manifest))
     assert load_bundle(target).manifest.fitted_to == ()
     manifest["fitted_to"] = [{"events": 0, "sample": ""}]

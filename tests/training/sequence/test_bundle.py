@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
 from inference.kernels.sequence_layers import SequenceWeights
-from inference.manifest import MANIFEST, Manifest
+from inference.manifest import MANIFEST, DataInput, Manifest
 from inference.manifest_files import read_manifest
 from inference.retrieval.sequence import SequenceModel
 from inference.verification import verify_bundle
@@ -29,6 +29,8 @@ from training.ranker.bundle import with_ranker
 from training.ranker.network import to_onnx, unfitted
 from training.sequence.bundle import FILES, residual_file, with_sequence
 
+INPUTS = (DataInput(part="sequence", name="events.jsonl", sha256="a" * 64, bytes=1),)
+
 
 def model_of(bundle: Bundle) -> SequenceModel:
     """Return a small model for the bundle's vectors."""
@@ -41,7 +43,7 @@ def model_of(bundle: Bundle) -> SequenceModel:
 def folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("models") / "shop" / "2"
     model = model_of(bundle)
-    with_sequence(BUNDLE, target, model.weights, model.keys, model.residuals)
+    with_sequence(BUNDLE, target, model.weights, model.keys, model.residuals, INPUTS)
     return target
 
 
@@ -64,6 +66,7 @@ def test_every_file_is_verified(folder: Path) -> None:
 def test_a_new_ranker_keeps_the_sequence_model(folder: Path, tmp_path: Path) -> None:
     made = with_ranker(folder, tmp_path / "shop" / "3", to_onnx(unfitted()))
     assert made.manifest.sequence == read_manifest(folder).sequence
+    assert made.manifest.inputs == (*read_manifest(BUNDLE).inputs, *INPUTS)
     assert made.sequence is not None
 
 
