@@ -245,15 +245,16 @@ DATA = row(
     "Data",
     timeseries(
         "Data findings",
-        "Streams that depart from what is usual, by expectation. `intentstream assets quality` and the log name"
-        " the producer and the field.",
+        "Streams that depart from what is usual for them, by expectation. `intentstream assets quality` and the log"
+        " name the producer and the field.",
         "none",
         {"{{topic}} {{type}}: {{expectation}}": FINDINGS},
         none="no findings",
     ),
     timeseries(
         "New data findings",
-        "Findings that were opened, on all workers. Some an hour without a change mean that a tolerance is too narrow.",
+        "Findings that were opened, on all workers. Some an hour without a change of a producer mean that a tolerance"
+        " is too narrow.",
         "none",
         {"{{expectation}}": increase("data_findings_opened_total", by=("expectation",))},
         none="no workers",

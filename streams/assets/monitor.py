@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from streams.assets.expectations import WORDS, Expectation, Expected, Finding
 from streams.assets.fields import REFUSED
+from streams.assets.history import AssetHistory
 from streams.assets.measures import Measure, measure_all, refused_measure, sample_of, volume_measure
 from streams.assets.profile import MOST_STREAMS, OTHER_PRODUCERS, Profiles, Stream, StreamProfile
 from streams.assets.quality import merged
 from streams.assets.reference import StreamReference
 from streams.assets.rules import Rules
-from streams.assets.snapshots import HOUR_MS, Snapshot
+from streams.assets.snapshots import ACCEPTANCE, HOUR_MS, Snapshot, decode_acceptance, decode_snapshot
 from streams.assets.watches import AGAIN, Watches
 
 INTERVALS = 3
@@ -97,6 +98,10 @@ class QualityMonitor:
     def expectations(self, stream: Stream) -> list[Expectation]:
         """Return the expectations of a stream: the learned ones, as the rules change them."""
         return self._expectations(self._state(stream).reference)
+
+    def is_ready(self, stream: Stream) -> bool:
+        """Return whether enough was learned of a stream."""
+        return self._state(stream).reference.is_ready(self._reference_ms)
 
     def is_due(self, now_ms: float) -> bool:
         """Return whether the last evaluation is more than half an interval old."""
@@ -270,3 +275,16 @@ class QualityMonitor:
     def _departs(self, profile: StreamProfile, reference: StreamReference) -> bool:
         measures = measure_all(profile, self._expectations(reference), reference.profile)
         return any(each.is_beyond for each in measures)
+
+
+def apply_record(history: AssetHistory, monitor: QualityMonitor, key: bytes | None, value: bytes | None) -> None:
+    """Apply a record of the topic of asset profiles. Raises InvalidEvent or ValueError for an unreadable one."""
+    if value is None:
+        return
+    if (key or b"").startswith(ACCEPTANCE):
+        monitor.accept(decode_acceptance(value).stream)
+        return
+    snapshot = decode_snapshot(value)
+    profiles = history.apply(snapshot)
+    if profiles is not None:
+        monitor.observe(snapshot, *profiles)

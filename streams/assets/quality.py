@@ -9,21 +9,20 @@ from streams.assets.expectations import HIGH, WORDS, Expectation, Expected, Find
 from streams.assets.fields import REFUSED
 from streams.assets.measures import Measure, measure_all, refused_measure
 from streams.assets.profile import Stream, StreamProfile
-from streams.assets.reference import StreamReference
 
 __all__ = ["Expectation", "Expected", "Finding", "evaluate", "finding_of", "merged"]
 
 
 def evaluate(
     profiles: Mapping[Stream, StreamProfile],
-    reference: Mapping[Stream, StreamReference],
+    usual: Mapping[Stream, StreamProfile],
     expectations: Callable[[Stream], Iterable[Expectation]],
 ) -> list[Finding]:
     """Judge profiles once, without memory.
 
     Args:
         profiles: what was observed.
-        reference: what was learned, by stream.
+        usual: the profiles of the reference period.
         expectations: returns what is expected of a stream.
     """
     findings = []
@@ -31,9 +30,8 @@ def evaluate(
     for stream, profile in profiles.items():
         totals[stream.topic, stream.producer] += profile.messages
     for stream, profile in profiles.items():
-        usual = reference.get(stream)
         wanted = list(expectations(stream))
-        measures = measure_all(profile, wanted, None if usual is None else usual.profile)
+        measures = measure_all(profile, wanted, usual.get(stream))
         if stream.type == REFUSED:
             found = (refused_measure(profile.messages, totals[stream.topic, stream.producer], each) for each in wanted)
             measures = [each for each in found if each is not None]

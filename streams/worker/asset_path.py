@@ -18,13 +18,13 @@ from streams.assets.collector import Collector
 from streams.assets.expectations import Finding
 from streams.assets.fields import ITEM, REFUSED
 from streams.assets.history import AssetHistory
-from streams.assets.monitor import QualityMonitor
+from streams.assets.monitor import QualityMonitor, apply_record
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
-from streams.assets.rules import load_rules
-from streams.assets.snapshots import ACCEPTANCE, decode_acceptance, decode_snapshot, encode_snapshot
+from streams.assets.snapshots import encode_snapshot
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
 from streams.folded import Folded
+from streams.kafka.asset_quality import quality_monitor
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
@@ -144,15 +144,8 @@ class AssetPath:
 
     def apply(self, record: ConsumerRecord) -> None:
         """Apply a record. An unreadable one is counted, logged and skipped."""
-        if record.value is None:
-            return
         try:
-            if (record.key or b"").startswith(ACCEPTANCE):
-                self.quality.accept(decode_acceptance(record.value).stream)
-                return
-            snapshot = decode_snapshot(record.value)
-            if (profiles := self.history.apply(snapshot)) is not None:
-                self.quality.observe(snapshot, *profiles)
+            apply_record(self.history, self.quality, record.key, record.value)
         except (InvalidEvent, ValueError):
             log.warning("%s-%s@%s is skipped: it is no profile", record.topic, record.partition, record.offset)
             self.metrics.unreadable.labels(record.topic).inc()
@@ -190,14 +183,6 @@ class AssetPath:
             log.warning("wrong data: %s further findings, see `intentstream assets quality`", more)
         for finding in watches.closed[:LOGGED_AT_ONCE]:
             log.info("data is as expected again: %s: %s", place_of(finding), finding.kind)
-
-
-def quality_monitor(settings: Settings) -> QualityMonitor:
-    """Return a monitor without a reference. Raises ConfigurationError if the file of expectations is wrong."""
-    assets = settings.assets
-    return QualityMonitor(
-        load_rules(assets.expectations_file), assets.reference_minutes * 60_000, assets.interval_seconds * 1000
-    )
 
 
 def place_of(finding: Finding) -> str:
