@@ -6,6 +6,7 @@ from typing import get_args
 
 import click
 
+from streams.commands.assets_check import accept, check, quality
 from streams.commands.assets_export import diff, export, report
 from streams.commands.assets_history import history, record
 from streams.commands.assets_reading import current
@@ -93,5 +94,5 @@ def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
         console_for_tables().print(view, highlight=False)
 
 
-for command in (export, report, diff, trace, record, history):
+for command in (check, quality, accept, export, report, diff, trace, record, history):
     assets.add_command(command)

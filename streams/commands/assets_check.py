@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.commands.assets_reading import reading
 from streams.commands.options import FILE, OutputFile, console_for_tables, with_settings
 from streams.errors import StreamsError
 from streams.settings import Settings
@@ -59,7 +60,10 @@ def check(settings: Settings, /, files: tuple[Path, ...], **options: Any) -> Non
 
     sample = read_sample(files, options["catalogue"], options["producer"], _topics(settings))
     rules = load_rules(options["expectations"] or settings.assets.expectations_file)
-    monitor = asyncio.run(read_quality(settings)) if options["from_kafka"] else None
+    monitor = None
+    if options["from_kafka"]:
+        with reading("Reading the profiles of the streams") as progress:
+            monitor = asyncio.run(read_quality(settings, progress))
     usual = {} if monitor is None else usual_profiles(sample.profiles, monitor.references)
     findings = evaluate(sample.profiles, usual, lambda stream: expectations_of_sample(stream, usual.get(stream), rules))
     if options["as_json"]:
@@ -124,7 +128,8 @@ def quality(settings: Settings, file: Path | None, as_json: bool) -> None:
     from streams.assets.rules import to_toml
     from streams.kafka.asset_quality import read_quality
 
-    monitor = asyncio.run(read_quality(settings))
+    with reading("Reading the profiles of the streams") as progress:
+        monitor = asyncio.run(read_quality(settings, progress))
     expectations = {stream: monitor.expectations(stream) for stream in sorted(monitor.references)}
     if file is not None:
         learned = [each for of_stream in expectations.values() for each in of_stream]

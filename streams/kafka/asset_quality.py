@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor, apply_record
@@ -14,6 +15,7 @@ from streams.assets.snapshots import Acceptance, encode_acceptance
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, client_options, consumer_options
+from streams.kafka.reading import Progress, read_to_ends, unseen
 from streams.settings import Settings
 
 
@@ -25,29 +27,24 @@ def quality_monitor(settings: Settings) -> QualityMonitor:
     )
 
 
-async def read_quality(settings: Settings) -> QualityMonitor:
+async def read_quality(settings: Settings, progress: Progress = unseen) -> QualityMonitor:
     """Read the asset profiles up to the end, and judge them as a worker does. Raises TopicError, StreamsError."""
     monitor = quality_monitor(settings)
     history = AssetHistory(monitor.sealed)
     topic = settings.topics.asset_profiles
     await require_topics(settings.kafka, [topic])
-    partition = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(
-        **consumer_options(settings.kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+
+    def apply(record: ConsumerRecord) -> None:
+        with suppress(InvalidEvent, ValueError):  # workers log it
+            apply_record(history, monitor, record.key, record.value)
+        if monitor.is_due(monitor.newest_ms):
+            monitor.evaluate(monitor.newest_ms)
+
+    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), auto_offset_reset="earliest")
     with broker_errors(settings.kafka, "reading the asset profiles"):
         try:
             await consumer.start()
-            consumer.assign([partition])
-            end = (await consumer.end_offsets([partition]))[partition]
-            while await consumer.position(partition) < end:
-                for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
-                    try:
-                        apply_record(history, monitor, record.key, record.value)
-                    except (InvalidEvent, ValueError):
-                        continue  # workers log it
-                    if monitor.is_due(monitor.newest_ms):
-                        monitor.evaluate(monitor.newest_ms)
+            await read_to_ends(consumer, [TopicPartition(topic, 0)], apply, progress)
         finally:
             await consumer.stop()
     monitor.evaluate(monitor.newest_ms)
