@@ -5,8 +5,8 @@ After each interval the last minute is judged. Intervals without a finding teach
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from streams.assets.expectations import WORDS, Expectation, Expected, Finding
@@ -153,19 +153,18 @@ class QualityMonitor:
         passed_ms = max(1, now_ms - self._evaluated_ms) if self._evaluated_ms else self._interval_ms
         self._evaluated_ms = now_ms
         self.watches.begin(now_ms)
-        windows: dict[Stream, StreamProfile] = {}
         for stream, state in list(self._states.items()):
             yield
-            windows[stream] = self._window(state, now_ms)
+            window = self._window(state, now_ms)
             expectations, usual = self._expectations(state.reference), state.reference.profile
-            if windows[stream].readable:
-                self.watches.note_all(measure_all(windows[stream], expectations, usual))
-                state.shoppers = sample_of(windows[stream]) / windows[stream].messages
+            if window.readable:
+                self.watches.note_all(measure_all(window, expectations, usual))
+                state.shoppers = sample_of(window) / window.messages
             self._judge_silence(state, now_ms, passed_ms)
             self._learn(stream, state, now_ms)
             if now_ms - state.last_ms > FORGOTTEN_MS:
                 self.watches.drop(stream)
-        self._judge_refused(windows)
+        self._judge_refused(now_ms)
         self._judge_hour(now_ms)
 
     def _state(self, stream: Stream) -> _State:
@@ -179,31 +178,43 @@ class QualityMonitor:
     def _expectations(self, reference: StreamReference) -> list[Expectation]:
         return self._rules.applied(reference.stream, reference.expectations(self._reference_ms))
 
-    def _window(self, state: _State, now_ms: int) -> StreamProfile:
-        """Return the profile of the last INTERVALS, or of all intervals that are kept if there are few messages."""
+    def _recent(self, state: _State, now_ms: int, *, is_long: bool) -> list[StreamProfile]:
+        """Return the profiles of the last INTERVALS, or of all intervals that are kept."""
         while state.intervals and state.intervals[0][0] <= now_ms - LONG_MS:
             state.intervals.popleft()
-        since_ms = now_ms - (INTERVALS - 0.5) * self._interval_ms
-        recent = [profile for until_ms, profile in state.intervals if until_ms > since_ms]
-        if sum(profile.messages for profile in recent) < FEW_MESSAGES:
-            recent = [profile for _, profile in state.intervals]
+        since_ms = 0 if is_long else now_ms - (INTERVALS - 0.5) * self._interval_ms
+        return [profile for until_ms, profile in state.intervals if until_ms > since_ms]
+
+    def _window(self, state: _State, now_ms: int) -> StreamProfile:
+        """Return the profile of the last INTERVALS, or of all intervals that are kept if there are few messages."""
+        recent = self._recent(state, now_ms, is_long=False)
+        if _messages(recent) < FEW_MESSAGES:
+            recent = self._recent(state, now_ms, is_long=True)
         return merged(recent)
 
-    def _judge_refused(self, windows: Mapping[Stream, StreamProfile]) -> None:
-        totals: Counter[tuple[str, str]] = Counter()
-        for stream, window in windows.items():
-            totals[stream.topic, stream.producer] += window.messages
-        for (topic, producer), messages in totals.items():
-            stream = Stream(topic, REFUSED, producer)
-            refused = windows.get(stream)
-            if refused is None:
+    def _judge_refused(self, now_ms: int) -> None:
+        """Judge the share of refused messages of each producer on each topic, of all its types together."""
+        of: defaultdict[tuple[str, str], list[_State]] = defaultdict(list)
+        for stream, state in self._states.items():
+            of[stream.topic, stream.producer].append(state)
+        for (topic, producer), states in of.items():
+            refusing = self._states.get(stream := Stream(topic, REFUSED, producer))
+            if refusing is None:
                 continue
+            for is_long in (False, True):
+                messages = sum(_messages(self._recent(state, now_ms, is_long=is_long)) for state in states)
+                if messages >= FEW_MESSAGES:
+                    break
+            refused = self._recent(refusing, now_ms, is_long=is_long)
+            outcomes: Counter[str] = Counter()
+            for profile in refused:
+                outcomes.update(profile.outcomes)
+            reasons = ", ".join(reason for reason, _ in outcomes.most_common(3))
             for expectation in self.expectations(stream):
-                measure = refused_measure(refused.messages, messages, expectation)
+                measure = refused_measure(_messages(refused), messages, expectation)
                 if measure is not None:
-                    top = [reason for reason, _ in refused.outcomes.most_common(3)]
-                    reasons = f" ({', '.join(top)})" if top else ""
-                    self.watches.note(measure._replace(sentence=measure.sentence + reasons))
+                    sentence = f"{measure.sentence} ({reasons})" if reasons else measure.sentence
+                    self.watches.note(measure._replace(sentence=sentence))
 
     def _judge_silence(self, state: _State, now_ms: int, passed_ms: float) -> None:
         is_expected = [each for each in self._expectations(state.reference) if each.kind is Expected.SILENCE]
@@ -275,6 +286,10 @@ class QualityMonitor:
     def _departs(self, profile: StreamProfile, reference: StreamReference) -> bool:
         measures = measure_all(profile, self._expectations(reference), reference.profile)
         return any(each.is_beyond for each in measures)
+
+
+def _messages(profiles: Iterable[StreamProfile]) -> int:
+    return sum(profile.messages for profile in profiles)
 
 
 def apply_record(history: AssetHistory, monitor: QualityMonitor, key: bytes | None, value: bytes | None) -> None:

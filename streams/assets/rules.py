@@ -131,6 +131,10 @@ def parse_rules(text: str, name: str) -> Rules:
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{where}: {_words(str(error))}") from None
         _check(rule, where)
+        if not rule.changes() and "ignore" not in table:
+            raise ConfigurationError(
+                f"{where}: required ignore = true, or one of tolerance, share, low, high, values; got none"
+            )
         rules.append(rule)
     return Rules(tuple(rules))
 
@@ -157,10 +161,6 @@ def _check(rule: Rule, where: str) -> None:
         bins = len(rule.edges or rule.values or ()) + 1
         if len(rule.shares) != bins or abs(sum(rule.shares) - 1) > 0.01 or min(rule.shares) < 0:
             raise ConfigurationError(f"{where}: shares: required {bins} shares with the sum 1, one more than bins")
-    if not rule.ignore and not rule.changes():
-        raise ConfigurationError(
-            f"{where}: required ignore = true, or one of tolerance, share, low, high, values; got none"
-        )
 
 
 def to_toml(expectations: Iterable[Expectation]) -> str:
@@ -172,6 +172,8 @@ def to_toml(expectations: Iterable[Expectation]) -> str:
             if name == "field" and not value:
                 continue
             lines.append(f"{name} = {_toml(value)}")
+        if not each.tolerance:
+            lines.append("ignore = false")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -11,9 +11,9 @@ from inference.types import Vector
 
 Z = 5.0
 """Standard normal quantile of all tests of windows: a probability of 2.9e-7 that a window at the limit is beyond it."""
-NOISE_OF_MEANING = 3.5
+NOISE_OF_MEANING = 10.0
 """The distance of two means of the same texts is below this multiple of its expectation. It is a weighted sum of
-squared normal variables; with 8 equal weights, mean + Z standard deviations are 1 + 5 * sqrt(2 / 8) = 3.5 means."""
+squared normal variables, one for each theme of the texts; with 4 equal weights, 9.6 is its quantile at Z."""
 
 
 def share_at_least(share: float, sample: float, z: float = Z) -> float:

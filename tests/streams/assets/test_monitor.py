@@ -245,8 +245,8 @@ def test_an_update_of_one_category_is_no_drift_of_the_catalogue() -> None:
             ]
         )
 
-    for _ in range(REFERENCE):
-        load(range(0, 400, 7))
+    for number in range(REFERENCE):
+        load(range(number % 7, 400, 7))
     watched.run(Shop(), 2 * MINUTE)
     assert load(range(0, 400, 8)) == []
     assert load(range(0, 400, 8)) == []
