@@ -239,8 +239,6 @@ LEARNER = row(
     ),
 )
 
-FINDINGS = f"{total(of('data_findings'), 'topic', 'type', 'expectation', how='max')} > 0"
-
 DATA = row(
     "Data",
     timeseries(
@@ -248,8 +246,8 @@ DATA = row(
         "Streams that depart from what is usual for them, by expectation. `intentstream assets quality` and the log"
         " name the producer and the field.",
         "none",
-        {"{{topic}} {{type}}: {{expectation}}": FINDINGS},
-        none="no findings",
+        {"{{expectation}}": total(of("data_findings"), "expectation", how="max")},
+        none="no workers",
     ),
     timeseries(
         "New data findings",

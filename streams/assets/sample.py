@@ -21,7 +21,8 @@ from streams.contracts.messages import Interaction, ItemInteraction
 from streams.errors import InvalidLine
 from streams.outcomes import OK
 
-AT_ONCE = 256
+AT_ONCE = 16
+"""Messages that are profiled together. Of these, a few texts of each field are searched for personal data."""
 NOT_OF_A_SAMPLE = frozenset(
     {Expected.REFUSED, Expected.DISORDER, Expected.ROBOTS, Expected.MEANING, Expected.VOLUME, Expected.SILENCE}
 )
