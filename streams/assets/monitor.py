@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 from streams.assets.expectations import WORDS, Expectation, Expected, Finding
 from streams.assets.fields import REFUSED
-from streams.assets.history import AssetHistory
 from streams.assets.measures import Measure, measure_all, refused_measure, sample_of, volume_measure
 from streams.assets.profile import MOST_STREAMS, OTHER_PRODUCERS, Profiles, Stream, StreamProfile
 from streams.assets.quality import merged
 from streams.assets.reference import StreamReference
 from streams.assets.rules import Rules
-from streams.assets.snapshots import ACCEPTANCE, HOUR_MS, Snapshot, decode_acceptance, decode_snapshot
+from streams.assets.snapshots import HOUR_MS, Snapshot
 from streams.assets.watches import AGAIN, Watches
 
 INTERVALS = 3
@@ -290,16 +289,3 @@ class QualityMonitor:
 
 def _messages(profiles: Iterable[StreamProfile]) -> int:
     return sum(profile.messages for profile in profiles)
-
-
-def apply_record(history: AssetHistory, monitor: QualityMonitor, key: bytes | None, value: bytes | None) -> None:
-    """Apply a record of the topic of asset profiles. Raises InvalidEvent or ValueError for an unreadable one."""
-    if value is None:
-        return
-    if (key or b"").startswith(ACCEPTANCE):
-        monitor.accept(decode_acceptance(value).stream)
-        return
-    snapshot = decode_snapshot(value)
-    profiles = history.apply(snapshot)
-    if profiles is not None:
-        monitor.observe(snapshot, *profiles)

@@ -8,8 +8,9 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from streams.assets.history import AssetHistory
-from streams.assets.monitor import QualityMonitor, apply_record
+from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import Stream
+from streams.assets.records import apply_record
 from streams.assets.rules import load_rules
 from streams.assets.snapshots import Acceptance, encode_acceptance
 from streams.errors import InvalidEvent

@@ -18,8 +18,9 @@ from streams.assets.collector import Collector
 from streams.assets.expectations import Finding
 from streams.assets.fields import ITEM, REFUSED
 from streams.assets.history import AssetHistory
-from streams.assets.monitor import QualityMonitor, apply_record
+from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
+from streams.assets.records import apply_record
 from streams.assets.snapshots import encode_snapshot
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
