@@ -61,17 +61,19 @@ class Producer:
         while True:
             await asyncio.sleep(max(0.0, began + self.sent / PER_SECOND - time.monotonic()))
             self.sent += 1
-            user = f"{self._name} {self._random.randrange(400)}"
-            event = self.change(
-                {
-                    "type": "purchase", "event_id": f"{self._name}-{self.sent}", "user_id": user,
-                    "session_id": f"s-{user}", "occurred_at": datetime.now(UTC).isoformat(),
-                    "item_id": self._random.choice(ITEMS), "quantity": 1,
-                    "price": round(self._random.lognormvariate(3, 0.5), 2),
-                }
-            )  # fmt: skip
+            given = self.event(f"{self._name}-{self.sent}")
+            event, user = self.change(given), str(given["user_id"])
             value = event if isinstance(event, bytes) else json.dumps(event).encode()
             await self._kafka.send(self._topic, value, user.encode(), headers=[(PRODUCER_HEADER, self._name.encode())])
+
+    def event(self, event_id: str) -> dict[str, Any]:
+        """Return a purchase."""
+        user = f"{self._name} {self._random.randrange(400)}"
+        return {
+            "type": "purchase", "event_id": event_id, "user_id": user, "session_id": f"s-{user}",
+            "occurred_at": datetime.now(UTC).isoformat(), "item_id": self._random.choice(ITEMS), "quantity": 1,
+            "price": round(self._random.lognormvariate(3, 0.5), 2),
+        }  # fmt: skip
 
 
 def _finding(running: WorkerProcess, settings: Settings, name: str) -> Callable[[], Any]:
@@ -119,6 +121,16 @@ async def test_wrong_data_are_named_within_a_minute_and_cleared_after_the_repair
             listed = await asyncio.to_thread(_run, settings, "quality", "--json")
             written = tmp_path / "expectations.toml"
             await asyncio.to_thread(_run, settings, "quality", "--write", str(written))
+            good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+            for file, change in ((good, _good), (bad, FAULTS["price"])):
+                events = (change(wrong.event(f"sample {number}")) for number in range(300))
+                file.write_text("\n".join(map(json.dumps, events)))
+            gate = ("check", "--from-kafka", "--producer", "app")
+            await asyncio.to_thread(_run, settings, *gate, str(good))
+            report = await asyncio.to_thread(_run, settings, *gate, "--json", str(bad), exit_code=1)
+            assert [each["field"] for each in json.loads(report)["findings"]] == ["price"]
+            accepted = await asyncio.to_thread(_run, settings, "accept", settings.topics.clicks, "--producer", "app")
+            assert accepted == f"accepted: app on {settings.topics.clicks} (all types)\n"
             for task in sending:
                 task.cancel()
         assert await running.stop() == 0
@@ -131,7 +143,7 @@ async def test_wrong_data_are_named_within_a_minute_and_cleared_after_the_repair
     assert "[[expectation]]" in written.read_text()
 
 
-def _run(settings: Settings, *arguments: str) -> str:
+def _run(settings: Settings, *arguments: str, exit_code: int = 0) -> str:
     result = CliRunner().invoke(cli, ["assets", *arguments], env=settings.environment())
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_code, result.output
     return result.stdout

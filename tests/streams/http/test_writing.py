@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import httpx
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
+from streams.contracts.messages import PRODUCER_HEADER
 from streams.contracts.serde import encode_json
 from streams.kafka.partitioner import partition_of
 from tests.streams.fakes import Delivery
@@ -131,3 +133,20 @@ async def test_a_reader_may_not_write() -> None:
             headers = {**JSON, "Authorization": f"Bearer {token}"}
             assert (await client.post("/v1/events", content=body, headers=headers)).status_code == status
         assert len(sent(harness)) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/items"])
+async def test_messages_name_their_producer(path: str) -> None:
+    tokens = f"shop:write:{sha256(b'open').hexdigest()}"
+    message = encode_json(item_of("i1") if path.endswith("items") else act("view", "i1"))
+    headers = {**JSON, "Authorization": "Bearer open"}
+    async with http_service(http_tokens=tokens) as (harness, client):
+        for more in ({}, {"ce-source": "web shop/1"}):
+            assert (await client.post(path, content=message, headers=headers | more)).status_code == 202
+        assert [copy.headers for copy in harness.producer.copies] == [
+            [(PRODUCER_HEADER, b"http/shop")],
+            [(PRODUCER_HEADER, b"web shop/1")],
+        ]
+    async with http_service() as (harness, client):
+        assert (await client.post(path, content=message, headers=JSON)).status_code == 202
+        assert harness.producer.copies[0].headers == [(PRODUCER_HEADER, b"http/local")]

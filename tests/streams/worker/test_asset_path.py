@@ -1,94 +1,123 @@
-"""Processed messages become profiles of their producers' streams, and foreign records on the topic break nothing."""
+"""The path of asset profiles evaluates the quality, and reports findings in the log and the metrics."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import logging
+from typing import Any, cast
 
+import msgspec
 import pytest
-from faust.types import Message
+from aiokafka import ConsumerRecord
 
-from streams.assets.profile import Stream
-from streams.assets.snapshots import decode_snapshot
-from streams.contracts.messages import PRODUCER_HEADER
-from streams.worker.asset_path import MOST_PRODUCER, UNNAMED, producer_of
-from tests.integration.workers import until
-from tests.streams.fakes import message, message_of
-from tests.streams.shoppers import NOW_MS, act, search
-from tests.streams.worker.event_harness import TIMEOUT_S, Harness, harness
+from streams.assets.expectations import Expected
+from streams.assets.profile import Observation, Stream
+from streams.assets.snapshots import Acceptance, Snapshot, encode_acceptance, encode_snapshot
+from streams.metrics import Metrics
+from streams.settings import load_settings
+from streams.worker.asset_path import AssetPath
+from tests.streams.assets.simulated import Shop, Watched, changed
+from tests.streams.fakes import FakeProducer
 
-__all__ = ["harness"]
 TOPIC = "asset-profiles"
 
 
-def named(given: Message, *headers: tuple[str, bytes]) -> Message:
-    given.headers = list(headers)
-    return given
+def _record(key: bytes, value: bytes | None) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord(TOPIC, 0, 0, 0, 0, key, value, None, 0, 0, ())
 
 
 @pytest.fixture
-async def recorded(harness: Harness) -> Harness:
-    """A path that has processed messages of two producers, and one that breaks the contract."""
-    web = (PRODUCER_HEADER, b"web")
-    sent = [
-        named(message_of(act("view", "i0", NOW_MS, user_id="u"), 0), web),
-        named(message_of(act("view", "unknown", NOW_MS + 1, user_id="u"), 1), web),
-        message_of(act("view", "i1", NOW_MS + 2, user_id="v"), 2),
-        named(message_of(search("shoes", NOW_MS + 3), 3), ("other", b"x"), web),
-        named(message("clicks", b"u", b"{", 4), web),
-    ]
-    await harness.submit(*sent)
-    await until(lambda: len(harness.acknowledged) == len(sent), "all are acknowledged", TIMEOUT_S)
-    await harness.path.assets.publish()
-    return harness
+def path() -> AssetPath:
+    settings = load_settings({"assets_reference_minutes": 5}, env_file=None)
+    made = AssetPath(settings=settings, producer=cast("Any", FakeProducer()), metrics=Metrics(settings))
+    made.reader().caught_up.set()
+    return made
 
 
-async def test_each_stream_has_a_profile_on_the_topic(recorded: Harness) -> None:
-    values = [value for sent in recorded.producer.on(TOPIC) for _, value in sent.messages]
-    profiles = {snapshot.stream: snapshot.window for snapshot in map(decode_snapshot, values)}
-    assert {stream: profile.messages for stream, profile in profiles.items()} == {
-        Stream("clicks", "view", "web"): 2,
-        Stream("clicks", "view", UNNAMED): 1,
-        Stream("searches", "search", "web"): 1,
-        Stream("clicks", "refused", "web"): 1,
-    }
-    views = profiles[Stream("clicks", "view", "web")]
-    assert (views.marks, views.outcomes) == ({"unknown_item": 1}, {"ok": 2})
-    assert profiles[Stream("clicks", "refused", "web")].outcomes == {"not_json": 1}
-    assert profiles[Stream("searches", "search", "web")].vector_count == 1
+async def _feed(path: AssetPath, snapshots: list[Snapshot]) -> None:
+    for snapshot in snapshots:
+        path.apply(_record(snapshot.key, encode_snapshot(snapshot)))
+        await path._flush()
 
 
-async def test_the_history_reads_what_was_published_and_skips_other_records(recorded: Harness) -> None:
-    assets = recorded.path.assets
-    values = [value for sent in recorded.producer.on(TOPIC) for _, value in sent.messages]
-    for place, value in enumerate([None, b"", b"\xff", values[0][:-9], *values]):
-        assets.apply(record(value, place))
-    assert sum(profile.messages for profile in assets.history.window().values()) == 5
-    assert recorded.counted("unreadable_records_total", topic=TOPIC) == 3
+def _findings(path: AssetPath) -> float:
+    labels = {"topic": "clicks", "type": "purchase", "expectation": "range"}
+    return path.metrics.registry.get_sample_value("intentstream_data_findings", labels) or 0.0
 
 
-async def test_no_profiles_without_an_interval(harness: Harness) -> None:
-    settings = harness.path.settings
-    harness.path.assets.settings = settings.replace(assets_interval_seconds=0)
-    await harness.submit(message_of(act("view", "i0"), 0))
-    await harness.lists(1)
-    await harness.path.assets.publish()
-    assert harness.producer.on(TOPIC) == []
+@pytest.fixture
+def watched() -> Watched:
+    watched = Watched(reference_minutes=5)
+    watched.run(Shop(0, 120.0), 24, producers=["web", "app\n"])
+    return watched
 
 
-@pytest.mark.parametrize(("headers", "name"), [
-    (None, UNNAMED),
-    ([(PRODUCER_HEADER, None)], UNNAMED),
-    ([(PRODUCER_HEADER, b"")], UNNAMED),
-    ([(PRODUCER_HEADER, b"\n\x00\t")], UNNAMED),
-    ([(PRODUCER_HEADER, b"sh\nop")], "shop"),
-    ([(PRODUCER_HEADER, b"\xffshop")], "\N{REPLACEMENT CHARACTER}shop"),
-    ([("a", b"b"), (PRODUCER_HEADER, "läden".encode())], "läden"),
-    ([(PRODUCER_HEADER, b"x" * 10_000)], "x" * MOST_PRODUCER),
-])  # fmt: skip
-def test_a_producer_is_untrusted_text(headers: Any, name: str) -> None:
-    assert producer_of(SimpleNamespace(headers=headers)) == name
+def _cents(each: Observation) -> Observation:
+    price = getattr(each.content, "price", None)
+    return each if price is None else changed(each, price=100 * price)
 
 
-def record(value: bytes | None, offset: int) -> Any:
-    return SimpleNamespace(topic=TOPIC, partition=0, offset=offset, key=b"k", value=value)
+def _wrong(watched: Watched, intervals: int) -> list[Snapshot]:
+    before = len(watched.snapshots)
+    watched.run(Shop(1, 120.0), intervals, {"app\n": _cents}, ["web", "app\n"])
+    return watched.snapshots[before:]
+
+
+async def test_a_finding_is_logged_once_and_counted(
+    path: AssetPath, watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    await _feed(path, watched.snapshots)
+    assert path.quality.findings == []
+    with caplog.at_level(logging.INFO):
+        await _feed(path, _wrong(watched, 4))
+        assert _findings(path) == 1
+        (finding,) = path.quality.findings
+        assert (finding.producer, finding.field, finding.kind) == ("app\n", "price", Expected.RANGE)
+        (line,) = [each.getMessage() for each in caplog.records]
+        assert line.startswith("wrong data: app on clicks (purchase), price: ")
+        assert "For shoppers: " in line
+        caplog.clear()
+        before = len(watched.snapshots)
+        watched.run(Shop(2, 120.0), 6, producers=["web", "app\n"])
+        await _feed(path, watched.snapshots[before:])
+        assert [each.getMessage() for each in caplog.records] == [
+            "data is as expected again: app on clicks (purchase), price: range"
+        ]
+        assert _findings(path) == 0
+        caplog.clear()
+        await _feed(path, _wrong(watched, 4))
+        assert _findings(path) == 1
+        assert caplog.records == []
+
+
+async def test_old_profiles_are_evaluated_without_a_report(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings({"assets_reference_minutes": 5}, env_file=None)
+    path = AssetPath(settings=settings, producer=cast("Any", FakeProducer()), metrics=Metrics(settings))
+    reader = path.reader()
+    _wrong(watched, 4)
+    with caplog.at_level(logging.INFO):
+        await _feed(path, watched.snapshots)
+    assert caplog.records == []
+    assert len(path.quality.findings) == 1
+    assert _findings(path) == 0
+    reader.caught_up.set()
+    await path.publish()
+    assert _findings(path) == 1
+
+
+async def test_an_acceptance_clears_the_findings_and_what_was_learned(path: AssetPath, watched: Watched) -> None:
+    _wrong(watched, 4)
+    await _feed(path, watched.snapshots)
+    assert path.quality.findings
+    acceptance = Acceptance("clicks", "purchase", "", 0)
+    path.apply(_record(acceptance.key, encode_acceptance(acceptance)))
+    assert path.quality.findings == []
+    assert path.quality.references[Stream("clicks", "purchase", "app\n")].profile.messages == 0
+    assert path.quality.references[Stream("clicks", "click", "web")].profile.messages > 0
+
+
+async def test_unreadable_records_are_counted(path: AssetPath) -> None:
+    for key, value in ((b"accepted/1", b"\xc1"), (b"w/1", msgspec.msgpack.encode([1]))):
+        path.apply(_record(key, value))
+    path.apply(_record(b"w/1", None))
+    counted = path.metrics.registry.get_sample_value("intentstream_unreadable_records_total", {"topic": TOPIC})
+    assert counted == 2
