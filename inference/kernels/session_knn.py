@@ -64,7 +64,7 @@ class Scratch(NamedTuple):
     shoppers: Numbers
 
 
-_SCRATCH = types.NamedTuple(
+SCRATCH = types.NamedTuple(
     (numba.from_dtype(CURSOR)[::1], numba.from_dtype(NEIGHBOUR)[::1], types.uint8[::1], types.int32[::1]), Scratch
 )
 
@@ -265,7 +265,7 @@ def add_votes(sessions: SessionTable, near: Rows, size: int, votes: Votes) -> in
     return touched
 
 
-@kernel(types.void(QUERIES, KEY_TABLE, SESSIONS, _SCRATCH, VOTES, RESULTS), allocates=False)
+@kernel(types.void(QUERIES, KEY_TABLE, SESSIONS, SCRATCH, VOTES, RESULTS), allocates=False)
 def vote_by_sessions(
     queries: Queries, numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, results: Results
 ) -> None:
