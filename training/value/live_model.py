@@ -118,7 +118,7 @@ def fit(rows: Floats, values: Floats, exposures: Floats, penalty: float = PENALT
 def age_curve(sessions: SessionLog, tally: Tally) -> Floats:
     """Return what an average session of each age in days is worth to a list, (days,).
 
-    Ages beyond the last one that occurs have its value. Noise is smoothed: a value is never above that of a younger age.
+    A value is never above that of a younger age, which smooths the noise of old ages.
     """
     days, lists = _days(sessions)
     born = np.bincount(days, minlength=len(lists))

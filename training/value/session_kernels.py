@@ -156,9 +156,7 @@ def held_share(numbers: KeyTable, sessions: SessionTable, slot: int, queries: Qu
     return held / (end - start)
 
 
-@kernel(
-    void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[:, ::1], TALLY), allocates=False
-)
+@kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[:, ::1], TALLY), allocates=False)
 def add_values(
     numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
     work: Floats, tally: Tally,

@@ -1,4 +1,4 @@
-"""A log as the table of sessions sees it: the states of sessions in order of time, and the lists between them. No I/O."""
+"""A log as the table of sessions sees it: states of sessions in order of time, and the lists between them. No I/O."""
 
 from __future__ import annotations
 
@@ -58,17 +58,24 @@ class SessionLog:
 
     def lists(self, since_ms: int, until_ms: int) -> SessionLog:
         """Return the log with only the lists of a period."""
-        first, last = np.searchsorted(self.queries.at_ms, [since_ms, until_ms]).tolist()
+        return self.take(np.arange(*np.searchsorted(self.queries.at_ms, [since_ms, until_ms]).tolist(), dtype=np.int64))
+
+    def sampled(self, most: int, seed: int) -> SessionLog:
+        """Return the log with at most `most` of its lists, drawn at random."""
+        lists = len(self.shoppers)
+        if lists <= most:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).choice(lists, most, replace=False)))
+
+    def take(self, chosen: Integers) -> SessionLog:
+        """Return the log with some of its lists, in their order."""
         items, lengths, at_ms, starts, targets = self.queries
-        part = starts[first : last + 1]
-        queries = Queries(
-            items[first:last], lengths[first:last], at_ms[first:last], part - part[0], targets[part[0] : part[-1]]
-        )
+        sizes = np.diff(starts)[chosen]
+        own_starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        places = np.repeat(starts[chosen] - own_starts[:-1], sizes) + np.arange(own_starts[-1])
+        queries = Queries(items[chosen], lengths[chosen], at_ms[chosen], own_starts, targets[places])
         return replace(
-            self,
-            queries=queries,
-            query_intervals=self.query_intervals[first:last],
-            shoppers=self.shoppers[first:last],
+            self, queries=queries, query_intervals=self.query_intervals[chosen], shoppers=self.shoppers[chosen]
         )
 
 

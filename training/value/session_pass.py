@@ -15,9 +15,12 @@ from inference.retrieval.sessions import CAPACITY, NEIGHBOURS, SAMPLE, Sessions
 from inference.types import SessionItems
 from training.value.session_kernels import Floats, Tally, add_values, rank_targets
 from training.value.session_log import SessionLog
+from training.value.session_loo_kernels import add_leave_one_out
 
 AGES = 400
 """Days of age that are told apart."""
+LONGEST = 20
+"""Length of a list: a target beyond it is not found."""
 
 Progress = Callable[[int], None]
 
@@ -108,6 +111,24 @@ def ranks_of(log: SessionLog, table: Table | None = None, progress: Progress = n
 
     _run(log, table or NewestFirst(), add, progress)
     return ranks
+
+
+def leave_one_out(log: SessionLog, progress: Progress = no_progress) -> Floats:
+    """Return what the sum of the lists' reciprocal ranks loses without each session, (sessions,)."""
+    memory, values = scratch(SAMPLE, SAMPLE), np.zeros(log.sessions)
+
+    def add(sessions: Sessions, first: int, last: int) -> None:
+        numbers, bounds = sessions.numbers, np.array([first, last, NEIGHBOURS, LONGEST], dtype=np.int64)
+        add_leave_one_out(numbers.table, sessions.table, memory, numbers.votes, log.queries, bounds, values)
+
+    _run(log, NewestFirst(), add, progress)
+    return values
+
+
+def reciprocal_ranks(ranks: npt.NDArray[np.int32], longest: int = LONGEST) -> Floats:
+    """Return 1 / rank, 0 without a rank and beyond the rank `longest`, (n,)."""
+    found = (ranks > 0) & (ranks <= longest)
+    return np.where(found, 1.0 / np.maximum(ranks, 1), 0.0)
 
 
 def _run(log: SessionLog, table: Table, add: Callable[[Sessions, int, int], None], progress: Progress) -> None:

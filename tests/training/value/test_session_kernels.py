@@ -46,9 +46,7 @@ def by_recursion(hits: Sequence[float], neighbours: int) -> Floats:
     return out
 
 
-@given(
-    hits=st.lists(st.sampled_from((0.0, 0.25, 0.5, 1.0)), min_size=1, max_size=8), neighbours=st.integers(1, 10)
-)
+@given(hits=st.lists(st.sampled_from((0.0, 0.25, 0.5, 1.0)), min_size=1, max_size=8), neighbours=st.integers(1, 10))
 def test_values_by_recursion_equal_those_by_all_coalitions(hits: list[float], neighbours: int) -> None:
     expected = by_definition(len(hits), lambda chosen: utility([hits[place] for place in chosen], neighbours))
     assert by_recursion(hits, neighbours) == pytest.approx(expected, abs=1e-12)
