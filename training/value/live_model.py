@@ -31,7 +31,7 @@ def features(log: Log, sessions: SessionLog) -> Floats:
     """Return the features of each state of a session, as of its time, (records, FEATURES)."""
     events = _EventCounts(log)
     popularity: Counter[int] = Counter()
-    bought: defaultdict[int, set[int]] = defaultdict(set)
+    first_held: defaultdict[int, dict[int, int]] = defaultdict(dict)
     earlier: defaultdict[int, set[int]] = defaultdict(set)
     counted: defaultdict[int, set[int]] = defaultdict(set)
     rows = np.zeros((len(sessions.records), len(FEATURES)))
@@ -44,14 +44,15 @@ def features(log: Log, sessions: SessionLog) -> Floats:
         size = np.log1p(len(record.items))
         row[:] = (
             size, size**2, logs.mean(), logs.min(), np.mean([count == 0 for count in before]),
-            np.mean([item in bought[shopper] for item in record.items]), np.log1p(len(earlier[shopper] - {key})),
+            np.mean([first_held[shopper].get(item, key) != key for item in record.items]), np.log1p(len(earlier[shopper] - {key})),
             purchases / number, carts / number, number / len(record.items), np.log1p(number / max(minutes, 1.0)),
             np.sin(hour), np.cos(hour),
         )  # fmt: skip
         popularity.update(item for item in record.items if item not in counted[key])
         counted[key].update(record.items)
         earlier[shopper].add(key)
-        bought[shopper].update(record.items)
+        for item in record.items:
+            first_held[shopper].setdefault(item, key)
     return rows
 
 
@@ -139,7 +140,7 @@ def exposures(sessions: SessionLog, curve: Floats) -> Floats:
 
 def _days(sessions: SessionLog) -> tuple[npt.NDArray[np.int64], Floats]:
     """Return the day of each state, and the number of lists on each day, from the day of the first state on."""
-    first = min(record.at_ms for record in sessions.records)
+    first = min(record.at_ms for record in sessions.records) // DAY_MS * DAY_MS
     days = np.array([(record.at_ms - first) // DAY_MS for record in sessions.records], dtype=np.int64)
     of_lists = (sessions.queries.at_ms - first) // DAY_MS
     span = int(max(of_lists.max(), 0)) + 1

@@ -26,6 +26,7 @@ from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.newest import key_of
 from inference.kernels.session_knn import (
+    REACH,
     SCRATCH,
     Rows,
     Scratch,
@@ -156,6 +157,31 @@ def held_share(numbers: KeyTable, sessions: SessionTable, slot: int, queries: Qu
     return held / (end - start)
 
 
+@helper
+def vote_share(
+    numbers: KeyTable, sessions: SessionTable, near: Rows, place: int, votes: Votes, queries: Queries, query: int
+) -> float:
+    """Return the share of a neighbour's vote that a list's targets get, of its vote for items that the session lacks."""
+    slot, shared = near[place]["slot"], near[place]["shared"]
+    nearest = 0
+    while sessions.items[slot, nearest] != shared:
+        nearest += 1
+    right = total = 0.0
+    for at in range(sessions.lengths[slot]):
+        item, is_own = sessions.items[slot, at], False
+        for own in range(queries.lengths[query]):
+            is_own |= votes.session[own]["item"] == item
+        if is_own:
+            continue
+        vote = 1.0 / (1 + abs(at - nearest) / REACH)
+        total += vote
+        key = numbers.entries[item]["key"]
+        for target in range(queries.starts[query], queries.starts[query + 1]):
+            if queries.targets[target] == key:
+                right += vote
+    return right / total if total > 0 else 0.0
+
+
 @kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[:, ::1], TALLY), allocates=False)
 def add_values(
     numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
@@ -178,7 +204,10 @@ def add_values(
         size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
         sort_best_first(near, size)
         for place in range(size):
-            hits[place] = held_share(numbers, sessions, near[place]["slot"], queries, query)
+            if bounds[3] == 0:
+                hits[place] = held_share(numbers, sessions, near[place]["slot"], queries, query)
+            else:
+                hits[place] = vote_share(numbers, sessions, near, place, votes, queries, query)
         shapley(hits, size, bounds[2], values)
         for place in range(size):
             slot = near[place]["slot"]

@@ -1,0 +1,166 @@
+"""What the data cost: bytes of events and items, memory of tables, and the time of sources. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from inference.placements import Placement
+from inference.retrieval.sources import SOURCES
+from inference.types import Item
+from streams.contracts.messages import Interaction
+from streams.replay import Replay
+from training.ranker.gather import WARM_UP
+
+MICROSECONDS = 1e6
+JSON_FIELD = 4
+"""Bytes of JSON around a field: two quotes, a colon and a comma."""
+NEVER_BYTES = frozenset({"type"})
+"""Fields that carry no data of their own."""
+
+
+class Bytes(NamedTuple):
+    """Bytes of JSON, as producers send them, before compression: all, and by type, field and context key."""
+
+    total: int
+    by_type: Mapping[str, int]
+    by_field: Mapping[str, int]
+    by_context: Mapping[str, int]
+
+
+def bytes_of_events(interactions: Iterable[Interaction]) -> Bytes:
+    """Return the bytes of events."""
+    by_type: Counter[str] = Counter()
+    by_field: Counter[str] = Counter()
+    by_context: Counter[str] = Counter()
+    for each in interactions:
+        row: dict[str, object] = msgspec.to_builtins(each)
+        by_type[str(row["type"])] += len(msgspec.json.encode(row))
+        context = row.get("context")
+        for name, value in row.items():
+            if name not in NEVER_BYTES:
+                by_field[name] += _size(name, value)
+        if isinstance(context, dict):
+            for name, value in context.items():
+                by_context[name] += _size(name, value)
+    return Bytes(by_type.total(), by_type, by_field, by_context)
+
+
+def bytes_of_items(items: Iterable[Item]) -> Mapping[str, int]:
+    """Return the bytes of each attribute of the catalogue."""
+    by_field: Counter[str] = Counter()
+    for each in items:
+        row: dict[str, object] = msgspec.to_builtins(each)
+        for name, value in row.items():
+            by_field[name] += _size(name, value)
+    return by_field
+
+
+def _size(name: str, value: object) -> int:
+    return len(name.encode()) + JSON_FIELD + len(msgspec.json.encode(value))
+
+
+class Memory(NamedTuple):
+    """Bytes of memory of a replay's parts, which are those of a worker with all partitions."""
+
+    tables: Mapping[str, int]
+
+    @classmethod
+    def of(cls, replay: Replay) -> Memory:
+        """Measure the arrays of the catalogue and of the learned behaviour, and the stored states."""
+        behaviour, catalogue = replay.behaviour, replay.recommender.catalogue
+        seen: set[int] = set()
+        numbers = array_bytes(behaviour.numbers, seen)
+        learned = {name: array_bytes(getattr(behaviour, name), seen) for name in ("sessions", "transitions", "clicked")}
+        return cls(
+            {
+                **learned,
+                "item numbers": numbers,
+                "catalogue": array_bytes(catalogue, seen),
+                "profiles": sum(map(len, replay.profiles.values())),
+                "pairs": sum(map(len, replay.learned.pairs.values())),
+            }
+        )
+
+
+def array_bytes(thing: object, seen: set[int]) -> int:
+    """Return the bytes of all arrays that an object of the project holds; those in `seen` do not count again."""
+    if id(thing) in seen:
+        return 0
+    seen.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        base = thing if thing.base is None else thing.base
+        if base is not thing:
+            return array_bytes(base, seen) if isinstance(base, np.ndarray) else thing.nbytes
+        return thing.nbytes
+    if isinstance(thing, dict):
+        return sum(array_bytes(each, seen) for each in thing.values())
+    if isinstance(thing, (list, tuple)):
+        return sum(array_bytes(each, seen) for each in thing)
+    if not type(thing).__module__.startswith(("inference", "streams", "training")):
+        return 0
+    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    held = [getattr(thing, name) for name in slots if hasattr(thing, name)]
+    return sum(array_bytes(each, seen) for each in (*held, *getattr(thing, "__dict__", {}).values()))
+
+
+class Times(NamedTuple):
+    """Microseconds of CPU, in one thread.
+
+    Attributes:
+        event_us: to fold an event in.
+        list_us: to make a list.
+        sources_us: of each source, per list, without the part that does not depend on the sources.
+    """
+
+    event_us: float
+    list_us: float
+    sources_us: Mapping[str, float]
+
+
+def times_of(replay: Replay, interactions: Sequence[Interaction], learned: int) -> Times:
+    """Replay a log, and time what follows the first `learned` events: each event and its list, and each source alone.
+
+    Batches are as large as those of a replay. A worker that is not busy has smaller ones, which cost more for each list.
+    """
+    start = max(learned - WARM_UP, 0)
+    replay.learn(interactions[:start])
+    recommender = replay.recommender
+    totals: Counter[str] = Counter()
+    lists, folded_s, listed_s, began = 0, 0.0, 0.0, perf_counter()
+    position = start
+    names = recommender.source_names
+    for folded in replay.fold(interactions[start:]):
+        number = len(folded.queries)
+        position += number
+        if position > learned:
+            folded_s += perf_counter() - began
+            lists += number
+            began = perf_counter()
+            recommender.rank(recommender.retrieve(folded.queries))
+            listed_s += perf_counter() - began
+            for name in names:
+                began = perf_counter()
+                recommender.retrieve(folded.queries, placement=Placement(sources=(name,)))
+                totals[name] += perf_counter() - began
+        began = perf_counter()
+    scale = MICROSECONDS / max(lists, 1)
+    # Every call sorts and merges; the cheapest source is nearly nothing else.
+    fixed = min(totals.values(), default=0.0)
+    return Times(
+        folded_s * scale,
+        listed_s * scale,
+        {name: (seconds - fixed) * scale for name, seconds in totals.items()},
+    )
+
+
+def table_of_source(name: str) -> str | None:
+    """Return the table that a source reads beside the catalogue, None without one."""
+    reads = next(source.reads for source in SOURCES if source.name == name)
+    return reads if reads in ("sessions", "transitions", "clicked") else None
+
