@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from training.value.sections import Limits
     from training.value.study import Study
 
-CHOICES = ("sources", "features", "types", "fields", "context", "attributes", "history", "overlap")
+CHOICES = (
+    "sources", "features", "types", "fields", "context", "attributes", "history", "cost", "sessions", "live", "overlap",
+)  # fmt: skip
 """Names for `--only`. They are those of `training.value.sections`, which is not imported for `--help`."""
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 RANKERS = ("bundle", "fitted", "retrained")
@@ -67,6 +69,7 @@ class ValueOptions:
     pairs: int | None
     tolerance: float
     ranker: str
+    metrics: str | None
     refresh: float
     jobs: int
     seed: int
@@ -90,7 +93,7 @@ class ValueOptions:
         from training.value.sections import Limits
 
         return Limits(minutes=self.minutes, events=self.newest, lists=self.sample, pairs=self.pairs,
-                      tolerance=self.tolerance)  # fmt: skip
+                      tolerance=self.tolerance, metrics=self.metrics)  # fmt: skip
 
 
 @click.command(epilog=EPILOG)
@@ -113,6 +116,7 @@ class ValueOptions:
               help="An order is cut short at this share of the worth of all data from the whole.")  # fmt: skip
 @click.option("--ranker", type=click.Choice(RANKERS), default="bundle", show_default=True,
               help="The model's ranker, one fitted to the events before the test, or one for each asset.")  # fmt: skip
+@click.option("--metrics", help="Metrics of a running worker, URL or saved file: its costs beside the values.")
 @click.option("--refresh", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
               help="Seconds of event time between updates from all shoppers' actions.")  # fmt: skip
 @click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -126,12 +126,12 @@ class Times(NamedTuple):
 def times_of(replay: Replay, interactions: Sequence[Interaction], learned: int) -> Times:
     """Replay a log, and time what follows the first `learned` events: each event and its list, and each source alone.
 
-    Batches are as large as those of a replay. A worker that is not busy has smaller ones, which cost more for each list.
+    Batches are as large as those of a replay. A worker that is not busy has smaller ones, and a list costs more there.
     """
     start = max(learned - WARM_UP, 0)
     replay.learn(interactions[:start])
     recommender = replay.recommender
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     lists, folded_s, listed_s, began = 0, 0.0, 0.0, perf_counter()
     position = start
     names = recommender.source_names
@@ -163,4 +163,3 @@ def table_of_source(name: str) -> str | None:
     """Return the table that a source reads beside the catalogue, None without one."""
     reads = next(source.reads for source in SOURCES if source.name == name)
     return reads if reads in ("sessions", "transitions", "clicked") else None
-

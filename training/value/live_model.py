@@ -44,7 +44,8 @@ def features(log: Log, sessions: SessionLog) -> Floats:
         size = np.log1p(len(record.items))
         row[:] = (
             size, size**2, logs.mean(), logs.min(), np.mean([count == 0 for count in before]),
-            np.mean([first_held[shopper].get(item, key) != key for item in record.items]), np.log1p(len(earlier[shopper] - {key})),
+            np.mean([first_held[shopper].get(item, key) != key for item in record.items]),
+            np.log1p(len(earlier[shopper] - {key})),
             purchases / number, carts / number, number / len(record.items), np.log1p(number / max(minutes, 1.0)),
             np.sin(hour), np.cos(hour),
         )  # fmt: skip

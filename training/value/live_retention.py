@@ -180,8 +180,8 @@ class LiveStudy:
                     life: measured(chosen, ByPriority(priorities(study.whole, predicted, life), capacity)).mean()
                     for life in LIVES
                 }
-                life = max(found, key=lambda each: float(found[each]))
-                tables.append((name, life, ByPriority(priorities(study.whole, predicted, life), capacity)))
+                best = max(found, key=lambda each: float(found[each]))
+                tables.append((name, best, ByPriority(priorities(study.whole, predicted, best), capacity)))
             random = np.random.default_rng(study.seed).random(len(self.keys))
             tables += [(RANDOM, None, ByPriority(random, capacity)), (DOUBLE, None, NewestFirst(2 * capacity))]
             for name, life, table in tables:

@@ -76,6 +76,7 @@ def value(
     result = runner.result(timed, displays.start_phase("Timing a replay", len(part.log)))
     schedule = _Schedule(folder / PLAN, digest, result[SECONDS].tolist(), limits.minutes * 60)
     notes: list[str] = []
+    sections: dict[str, Section] = {}
 
     def note(sentence: str) -> None:
         notes.append(sentence)
@@ -92,9 +93,12 @@ def value(
         start_phase=displays.start_phase,
         note=note,
         ranker=displays.ranker,
+        made=sections,
     )
-    made = {name: spec.make(workplace) for name, spec in SECTIONS.items()}
-    sections = {name: section for name, section in made.items() if section is not None}
+    for name, spec in SECTIONS.items():
+        section = spec.make(workplace)
+        if section is not None:
+            sections[name] = section
     if not sections:
         raise ConfigurationError(f"--only: required data for {', '.join(sorted(chosen))}, got none in this log")
     return Finished(_report(workplace, sections, notes, displays.now), sections)

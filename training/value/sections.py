@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +47,7 @@ class Limits:
         lists: lists that are compared, at most.
         pairs: antithetic pairs of orders; None to choose.
         tolerance: share of the worth of all assets at which an order is cut short.
+        metrics: file or URL of the metrics of a running worker; None without one.
     """
 
     minutes: float
@@ -54,6 +55,7 @@ class Limits:
     lists: int
     pairs: int | None
     tolerance: float
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class Workplace:
         start_phase: starts the progress display of a phase.
         note: adds a sentence to the plan that the report shows, and prints it.
         ranker: the origin of the ranker: bundle, fitted or retrained.
+        made: the sections that were made before this one, by name.
     """
 
     study: Study
@@ -83,6 +86,7 @@ class Workplace:
     start_phase: StartPhase
     note: Callable[[str], None]
     ranker: str = "bundle"
+    made: Mapping[str, Section]
 
     @property
     def whole(self) -> Scope:
@@ -109,9 +113,12 @@ class SectionSpec:
 
 SECTIONS = {
     "assets": SectionSpec(tuple(KINDS), "training.value.losses", "asset_values"),
+    "cost": SectionSpec(("cost",), "training.value.cost_section", "costs"),
+    "sessions": SectionSpec(("sessions",), "training.value.session_section", "session_values"),
+    "live": SectionSpec(("live",), "training.value.live_section", "live_values"),
     "overlap": SectionSpec(("overlap",), "training.value.overlap", "overlap"),
 }
-"""The sections by name, in the order of the report."""
+"""The sections by name, in the order in which they are made and shown. The last one takes the rest of the time."""
 
 NAMES = tuple(name for spec in SECTIONS.values() for name in spec.names)
 """The names for `--only`."""

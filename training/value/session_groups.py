@@ -100,7 +100,7 @@ def consent(study: SessionStudy) -> Consent:
     """Return the value of a shopper's sessions."""
     owners, values = study.owner[study.known], study.tally.values[study.known]
     shoppers, places = np.unique(owners, return_inverse=True)
-    sums = np.bincount(places, weights=values)
+    sums = np.bincount(places, weights=values).astype(np.float64)
     top = np.sort(sums)[::-1][: max(len(sums) // 10, 1)]
     return Consent(
         shoppers=len(shoppers),

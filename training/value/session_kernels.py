@@ -26,7 +26,6 @@ from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.newest import key_of
 from inference.kernels.session_knn import (
-    REACH,
     SCRATCH,
     Rows,
     Scratch,
@@ -154,32 +153,7 @@ def held_share(numbers: KeyTable, sessions: SessionTable, slot: int, queries: Qu
         for at in range(sessions.lengths[slot]):
             if item >= 0 and sessions.items[slot, at] == item:
                 held += 1
-    return held / (end - start)
-
-
-@helper
-def vote_share(
-    numbers: KeyTable, sessions: SessionTable, near: Rows, place: int, votes: Votes, queries: Queries, query: int
-) -> float:
-    """Return the share of a neighbour's vote that a list's targets get, of its vote for items that the session lacks."""
-    slot, shared = near[place]["slot"], near[place]["shared"]
-    nearest = 0
-    while sessions.items[slot, nearest] != shared:
-        nearest += 1
-    right = total = 0.0
-    for at in range(sessions.lengths[slot]):
-        item, is_own = sessions.items[slot, at], False
-        for own in range(queries.lengths[query]):
-            is_own |= votes.session[own]["item"] == item
-        if is_own:
-            continue
-        vote = 1.0 / (1 + abs(at - nearest) / REACH)
-        total += vote
-        key = numbers.entries[item]["key"]
-        for target in range(queries.starts[query], queries.starts[query + 1]):
-            if queries.targets[target] == key:
-                right += vote
-    return right / total if total > 0 else 0.0
+    return float(held / (end - start))
 
 
 @kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[:, ::1], TALLY), allocates=False)
@@ -204,10 +178,7 @@ def add_values(
         size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
         sort_best_first(near, size)
         for place in range(size):
-            if bounds[3] == 0:
-                hits[place] = held_share(numbers, sessions, near[place]["slot"], queries, query)
-            else:
-                hits[place] = vote_share(numbers, sessions, near, place, votes, queries, query)
+            hits[place] = held_share(numbers, sessions, near[place]["slot"], queries, query)
         shapley(hits, size, bounds[2], values)
         for place in range(size):
             slot = near[place]["slot"]

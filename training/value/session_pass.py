@@ -20,7 +20,6 @@ from training.value.session_loo_kernels import add_leave_one_out
 AGES = 400
 """Days of age that are told apart."""
 LONGEST = 20
-KIND = 0
 """Length of a list: a target beyond it is not found."""
 
 Progress = Callable[[int], None]
@@ -95,7 +94,7 @@ def values_of(
     tally = Tally(np.zeros(log.sessions), np.zeros(log.sessions, np.int64), np.zeros(AGES), np.zeros(AGES, np.int64))
 
     def add(sessions: Sessions, first: int, last: int) -> None:
-        numbers, bounds = sessions.numbers, np.array([first, last, neighbours, KIND], dtype=np.int64)
+        numbers, bounds = sessions.numbers, np.array([first, last, neighbours], dtype=np.int64)
         add_values(numbers.table, sessions.table, memory, numbers.votes, log.queries, bounds, work, tally)
 
     _run(log, table or NewestFirst(), add, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,20 +73,32 @@ class SessionStudy:
         often = self.tally.uses >= OFTEN
         is_even = np.random.default_rng(self.seed).random(int(self.log.user.max()) + 1)[self.valued.shoppers] < 0.5
         halves = [self.valued.take(np.flatnonzero(part)) for part in (is_even, ~is_even)]
-        advance = self._phase("Both halves", 4)
+        advance = self._phase("Both halves", 2)
         found: dict[str, float] = {}
-        for name, value in (("shapley", lambda half: values_of(half).values), ("leave-one-out", leave_one_out)):
-            one, two = (value(half)[often] for half in halves)
-            advance(2 * len(self.valued.shoppers) // 4)
+        for name in ("Shapley", "leave-one-out"):
+            one, two = (
+                (values_of(half, progress=advance).values if name == "Shapley" else leave_one_out(half, advance))[often]
+                for half in halves
+            )
             found[name] = rank_correlation(one, two)
         return found
 
-    def _phase(self, name: str, times: int = 1):  # type: ignore[no-untyped-def]
+    def _phase(self, name: str, times: int = 1) -> Callable[[int], None]:
         return self.start_phase(name, len(self.valued.shoppers) * times)
 
 
-def session_study(log: Log, protocol: str, test_start: int, start_phase: StartPhase, seed: int) -> SessionStudy:
-    """Return the study of a log. `test_start` is the first interaction of the test period.
+def session_study(
+    log: Log, protocol: str, test_start: int, start_phase: StartPhase, seed: int, most: int = MOST_VALUED
+) -> SessionStudy:
+    """Return the study of a log.
+
+    Args:
+        log: the log.
+        protocol: next-item or next-basket.
+        test_start: the first interaction of the test period.
+        start_phase: starts the progress display of a phase.
+        seed: seed of all draws.
+        most: lists of either period at most, if fewer than MOST_VALUED and MOST_TESTED.
 
     Raises:
         ConfigurationError: there are no cases.
@@ -100,8 +112,8 @@ def session_study(log: Log, protocol: str, test_start: int, start_phase: StartPh
     return SessionStudy(
         log=log,
         whole=whole,
-        valued=whole.lists(valued_ms, tested_ms).sampled(MOST_VALUED, seed),
-        tested=whole.lists(tested_ms, int(log.at_ms[-1]) + 1).sampled(MOST_TESTED, seed),
+        valued=whole.lists(valued_ms, tested_ms).sampled(min(MOST_VALUED, most), seed),
+        tested=whole.lists(tested_ms, int(log.at_ms[-1]) + 1).sampled(min(MOST_TESTED, most), seed),
         known=known,
         owner=owner,
         valued_ms=valued_ms,

@@ -74,5 +74,6 @@ def workplace_of(study: Study, folder: Path, *chosen: str, notes: list[str] | No
         costs=Costs(1e-3, 1e-6, 1e-6),
         remaining_s=lambda: 60.0,
         start_phase=lambda _name, _total: lambda _steps: None,
+        made={},
         note=([] if notes is None else notes).append,
     )

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from inference.types import Item
-from streams.contracts.messages import Click, Purchase
+from streams.contracts.messages import Click, Interaction, Purchase
 from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from training.evaluation.report import Estimate
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_bytes_of_events_are_split_by_type_field_and_context() -> None:
     click = Click(event_id="1", user_id="u", occurred_at=NOW, item_id="7", context={"device": "phone"})
     plain = Click(event_id="2", user_id="u", occurred_at=NOW, item_id="7")
-    events = [click, plain, Purchase(event_id="3", user_id="u", occurred_at=NOW, item_id="7")]
+    events: list[Interaction] = [click, plain, Purchase(event_id="3", user_id="u", occurred_at=NOW, item_id="7")]
     found = bytes_of_events(events)
     assert found.total == sum(found.by_type.values())
     assert found.by_type["click"] > found.by_type["purchase"] > 0
