@@ -24,7 +24,8 @@ FEATURES = (
 PENALTY = 10.0
 FLOOR = 0.01
 """Least predicted value in a priority, as a share of the mean: predictions may be negative, and a logarithm may not."""
-TENTHS = 10
+GROUPS = 20
+"""Groups of sessions by prediction whose values calibrate the predictions."""
 
 
 def features(log: Log, sessions: SessionLog) -> Floats:
@@ -115,6 +116,47 @@ def fit(rows: Floats, values: Floats, exposures: Floats, penalty: float = PENALT
     normal = scaled.T @ (scaled * weight[:, None]) + penalty * np.eye(rows.shape[1])
     weights = np.linalg.solve(normal, scaled.T @ (weight * (rates - offset)))
     return Regression(offset, weights, mean, deviation)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """A regression whose predictions are replaced by the values that sessions with such predictions had on later days.
+
+    Attributes:
+        regression: the regression.
+        points: predictions, rising, (n,).
+        values: the calibrated value at each point, never falling, (n,). Linear between points.
+        mean: the mean value of all sessions.
+    """
+
+    regression: Regression
+    points: Floats
+    values: Floats
+    mean: float
+
+    def predict(self, rows: Floats) -> Floats:
+        """Return the expected value of each row, (n,)."""
+        found = self.regression.predict(rows)
+        return np.asarray(np.interp(found, self.points, self.values), dtype=np.float64)
+
+
+def calibrate(regression: Regression, rows: Floats, values: Floats, exposures: Floats) -> Calibrated:
+    """Calibrate a regression by isotonic regression over GROUPS of rows of like predictions.
+
+    Pool adjacent violators: Ayer et al. 1955, doi:10.1214/aoms/1177728423.
+    """
+    predicted = regression.predict(rows)
+    parts = [part for part in np.array_split(np.argsort(predicted, kind="stable"), GROUPS) if exposures[part].sum() > 0]
+    points = np.array([np.average(predicted[part], weights=exposures[part]) for part in parts])
+    sums, weights = ([float(column[part].sum()) for part in parts] for column in (values, exposures))
+    blocks: list[tuple[float, float, int]] = []
+    for total, weight in zip(sums, weights, strict=True):
+        blocks.append((total, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            last, before = blocks.pop(), blocks.pop()
+            blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
+    rates = np.repeat([total / weight for total, weight, _ in blocks], [count for *_, count in blocks])
+    return Calibrated(regression, points, rates, float(values.sum() / exposures.sum()))
 
 
 def age_curve(sessions: SessionLog, tally: Tally) -> Floats:

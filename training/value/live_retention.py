@@ -19,8 +19,9 @@ from training.evaluation.estimates import estimate
 from training.evaluation.report import Estimate
 from training.value.live_model import (
     FEATURES,
-    Regression,
+    Calibrated,
     age_curve,
+    calibrate,
     exposures,
     features,
     final_states,
@@ -135,12 +136,17 @@ class LiveStudy:
         return tally, curve, exposures(lists, curve)
 
     @cached_property
-    def model(self) -> tuple[Regression, Floats, int]:
-        """The model, the curve by age, and the number of sessions that the model was fitted to."""
+    def model(self) -> tuple[Calibrated, Floats, int]:
+        """The model, the curve by age, and the number of sessions that the model was fitted to.
+
+        It is fitted to the first part of the lists, and calibrated on the second one.
+        """
         fitted, later = self.parts
         tally, curve, exposure = self.valued(fitted)
         own = self.final[self.times[self.final] < later.queries.at_ms[0]]
-        return fit(self.rows[own], tally.values[self.keys[own]], exposure[own]), curve, len(own)
+        regression = fit(self.rows[own], tally.values[self.keys[own]], exposure[own])
+        tally, _, exposure = self.valued(later)
+        return calibrate(regression, self.rows[own], tally.values[self.keys[own]], exposure[own]), curve, len(own)
 
     def calibration(self) -> tuple[float, list[Tenth]]:
         """Return the rank correlation and the tenths of the sessions before the test, on the lists of the test."""
@@ -151,13 +157,13 @@ class LiveStudy:
         owners = self.study.owner[self.keys[own]]
         tenths = []
         for tenth in np.array_split(np.argsort(predicted, kind="stable"), TENTHS):
-            columns = np.stack([values[tenth], weights[tenth]], axis=1) / model.offset
+            columns = np.stack([values[tenth], weights[tenth]], axis=1) / model.mean
             draws = resampled_means(columns, owners[tenth], self.study.seed)
             rate = columns[:, 0].sum() / weights[tenth].sum()
             tenths.append(
                 Tenth(
-                    predicted=float(np.average(predicted[tenth], weights=weights[tenth]) / model.offset),
-                    observed=estimate(float(rate), draws[:, 0] / draws[:, 1] / model.offset),
+                    predicted=float(np.average(predicted[tenth], weights=weights[tenth]) / model.mean),
+                    observed=estimate(float(rate), draws[:, 0] / draws[:, 1] / model.mean),
                 )
             )
         return rank_correlation(predicted, values / weights), tenths
@@ -214,7 +220,7 @@ def live_value(study: SessionStudy) -> LiveValue:
     retention = list(live.retention(capacities(len(study.known))))
     return LiveValue(
         sessions=sessions,
-        weights=dict(zip(FEATURES, (model.weights / model.offset).tolist(), strict=True)),
+        weights=dict(zip(FEATURES, (model.regression.weights / model.regression.offset).tolist(), strict=True)),
         correlation=correlation,
         tenths=tenths,
         by_age={str(day): float(curve[day]) for day in (0, 1, 7, 30, 90, 180)},

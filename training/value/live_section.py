@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from training.evaluation.figures import change, relation, share
 from training.value.live_retention import PREDICTED, LiveValue, live_value
 from training.value.sections import Workplace
-from training.value.session_section import study_of
+from training.value.session_section import SessionSection, study_of
 from training.value.session_views import Rows, html_table, terminal_table
 
 TENTHS = ("tenth of the sessions", "predicted", "on later days, 95%")
@@ -83,7 +83,8 @@ def _retention(found: LiveValue) -> Rows:
 
 def live_values(workplace: Workplace) -> LiveSection | None:
     """Fit the live value model and compare it with newest-first; None if the log is too short."""
-    study = study_of(workplace)
+    made = workplace.made.get("sessions")
+    study = made.study if isinstance(made, SessionSection) else study_of(workplace)
     if min(len(study.known), len(study.valued.shoppers), len(study.tested.shoppers)) < FEWEST:
         return None
     return LiveSection(live_value(study))

@@ -36,15 +36,16 @@ SHOWN = 20
 """Candidates in the report; the file has all."""
 LISTS_PER_MINUTE = 800
 """Lists that sessions are valued by, for each minute that the study may take."""
-REPLAYED_SHARE = 0.2
+REPLAYED_SHARE = 0.4
 """Share of the time that is left in which the whole system may be replayed without the worst sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSection:
-    """The section."""
+    """The section. `study` has the sessions and their values, for other sections."""
 
     found: SessionValues
+    study: SessionStudy
 
     def to_json(self) -> object:
         """Return the values."""
@@ -110,7 +111,8 @@ def session_values(workplace: Workplace) -> SessionSection | None:
             removals=effects,
             planted=list(planted(study)),
             candidates=[candidate for candidate, _ in candidates[:SHOWN]],
-        )
+        ),
+        study,
     )
 
 

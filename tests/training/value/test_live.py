@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tests.training.value.shops import DAY, log_of, sessions_of, tasteful
-from training.value.live_model import FEATURES, age_curve, exposures, features, final_states, fit, priorities
+from training.value.live_model import (
+    FEATURES,
+    age_curve,
+    calibrate,
+    exposures,
+    features,
+    final_states,
+    fit,
+    priorities,
+)
 from training.value.live_retention import DOUBLE, PREDICTED, capacities, live_value
 from training.value.session_kernels import Tally
 from training.value.session_study import session_study
@@ -37,6 +46,18 @@ def test_ridge_regression_finds_linear_rates_and_ignores_rows_without_exposure()
     rates = 2 + rows @ np.array([1.0, -0.5, 0.0])
     model = fit(rows, rates * exposure, exposure, penalty=1e-6)
     assert model.predict(rows) == pytest.approx(rates, abs=1e-4)
+
+
+def test_calibration_replaces_predictions_by_observed_rates_that_never_fall() -> None:
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(4000, 1))
+    model = fit(rows, rows[:, 0], np.ones(4000), penalty=1e-6)
+    # On later days the value is that of the square of large predictions, and 0 below.
+    later = np.maximum(rows[:, 0], 0.0) ** 2
+    found = calibrate(model, rows, later, np.ones(4000))
+    assert all(np.diff(found.values) >= 0)
+    assert found.predict(np.array([[-3.0], [0.0], [1.0]])) == pytest.approx([0.0, 0.0, 1.0], abs=0.15)
+    assert found.mean == pytest.approx(later.mean())
 
 
 def test_exposures_count_later_lists_by_the_curve_of_ages() -> None:
