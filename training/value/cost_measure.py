@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from time import perf_counter
+from time import process_time
 from typing import NamedTuple
 
 import msgspec
@@ -132,23 +132,23 @@ def times_of(replay: Replay, interactions: Sequence[Interaction], learned: int) 
     replay.learn(interactions[:start])
     recommender = replay.recommender
     totals: defaultdict[str, float] = defaultdict(float)
-    lists, folded_s, listed_s, began = 0, 0.0, 0.0, perf_counter()
+    lists, folded_s, listed_s, began = 0, 0.0, 0.0, process_time()
     position = start
     names = recommender.source_names
     for folded in replay.fold(interactions[start:]):
         number = len(folded.queries)
         position += number
         if position > learned:
-            folded_s += perf_counter() - began
+            folded_s += process_time() - began
             lists += number
-            began = perf_counter()
+            began = process_time()
             recommender.rank(recommender.retrieve(folded.queries))
-            listed_s += perf_counter() - began
+            listed_s += process_time() - began
             for name in names:
-                began = perf_counter()
+                began = process_time()
                 recommender.retrieve(folded.queries, placement=Placement(sources=(name,)))
-                totals[name] += perf_counter() - began
-        began = perf_counter()
+                totals[name] += process_time() - began
+        began = process_time()
     scale = MICROSECONDS / max(lists, 1)
     # Every call sorts and merges; the cheapest source is nearly nothing else.
     fixed = min(totals.values(), default=0.0)
