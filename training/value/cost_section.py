@@ -130,7 +130,7 @@ def costs(workplace: Workplace) -> CostSection | None:
     where = workplace.limits.metrics
     return CostSection(
         Costs(
-            assets=assets_with_costs(values.values, values.metric, measured),
+            assets=assets_with_costs(values.found.values, values.found.metric, measured),
             days=float(part.log.at_ms[-1] - part.log.at_ms[0]) / DAY_MS,
             event_bytes=events.total,
             memory=memory,

@@ -82,7 +82,8 @@ def test_the_section_on_cost_needs_values_and_advises_on_each_asset(bundle: Bund
     section = costs(workplace)
     assert isinstance(section, CostSection)
     found = section.found
-    measured = [each for each in values.values if each.relative is not None and each.kind not in ("group", "feature")]
+    ranked = ("group", "feature")
+    measured = [each for each in values.found.values if each.relative is not None and each.kind not in ranked]
     assert len(found.assets) == len(measured)
     assert all(each.advice and each.reason for each in found.assets)
     for kind in ("source", "type", "attribute"):
