@@ -36,8 +36,8 @@ def groups(study: SessionStudy, settings: Settings) -> list[Group]:
     for record in study.whole.records:
         lengths[record.key] = len(record.items)
     parts: list[tuple[str, str, Bools]] = [
-        *(("shopper", f"{name} sessions", part) for name, part in _by_count(sessions_of, COUNTS)),
-        *(("items", f"{name} items", part) for name, part in _by_count(lengths[known], ITEMS)),
+        *(("sessions of the shopper", name, part) for name, part in _by_count(sessions_of, COUNTS)),
+        *(("items", name, part) for name, part in _by_count(lengths[known], ITEMS)),
     ]
     is_robot = robots(study.log, settings)[owners]
     if is_robot.any():

@@ -13,7 +13,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """The sessions of a group of shoppers, of a producer, or of one kind.
 
     Attributes:
-        by: what groups them: shopper, robots, producer or items.
+        by: what groups them: sessions of the shopper, items, robots or producer.
         name: the group.
         sessions, shoppers: numbers of them.
         share: the group's part of the value of all sessions.
