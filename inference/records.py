@@ -191,11 +191,27 @@ class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
     count: Number
 
 
-class BrandCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of a brand."""
+class BrandCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Items of a brand. `derived` of them have it from their titles only (docs/attributes.md)."""
 
     brand: str
     count: Number
+    derived: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class ValueCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Items with a value of an attribute. `derived` of them have it from their texts only (docs/attributes.md)."""
+
+    value: str
+    count: Number
+    derived: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class AttributeFacet(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of an attribute, as a filter takes them: colour, size, material, capacity or quantity."""
+
+    name: str
+    values: tuple[ValueCount, ...]
 
 
 class PriceCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,14 +224,15 @@ class PriceCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facets(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of items, the greatest first, at most 50 categories and 50 brands; prices rise.
+    """Counts of items, the greatest first, at most 50 categories, brands and values of an attribute; prices rise.
 
-    Prices are those in the currency that most of the items have.
+    Prices are those in the currency that most of the items have. `attributes` are those that the service derives.
     """
 
     categories: tuple[CategoryCount, ...] = ()
     brands: tuple[BrandCount, ...] = ()
     prices: tuple[PriceCount, ...] = ()
+    attributes: tuple[AttributeFacet, ...] = ()
 
 
 PhraseKind = Literal["category", "brand", "attribute", "title"]

@@ -50,6 +50,7 @@ def recommender(
             exact_limit=settings.retrieval.exact_search_limit,
             index_words=WORDS in settings.retrieval.sources,
             numbers=behaviour.numbers,
+            derived=settings.retrieval.derive_attributes,
         )
     return Recommender(
         catalogue,

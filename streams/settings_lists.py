@@ -7,9 +7,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from inference.attributes.names import DEFAULTS as DERIVED
 from inference.retrieval.sources import DEFAULTS
 from streams.settings_groups import PREFIX, Group
-from streams.settings_values import Count, Duration, Reasons, Sources, Wait, Weight
+from streams.settings_values import Attributes, Count, Duration, Reasons, Sources, Wait, Weight
 
 FEWEST_PRIVATE_SECONDS = 600
 """Shortest interval of trends with a privacy budget."""
@@ -49,6 +50,9 @@ class Retrieval(Group):
     )
     placements_file: Path | None = Field(
         None, description="TOML or JSON file of placements; unset: the default placement only"
+    )
+    derive_attributes: Attributes = Field(
+        DERIVED, description="Attributes that filters and facets read from titles where items lack them; none: no attribute"
     )
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 

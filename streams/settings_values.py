@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
+from inference.attributes.names import NAMES as ATTRIBUTES
 from inference.ranking.sentences import Language
 from inference.retrieval.sources import NAMES
 
@@ -206,4 +207,10 @@ Sources = Annotated[
     BeforeValidator(_split),
     Field(min_length=1),
     Required(f"one of {', '.join(NAMES)}, or several separated by commas"),
+]
+Attribute = Annotated[str, _that(ATTRIBUTES.__contains__)]
+Attributes = Annotated[
+    tuple[Attribute, ...],
+    BeforeValidator(lambda value: () if value == "none" else _split(value)),
+    Required(f"one of {', '.join(ATTRIBUTES)}, several separated by commas, or none"),
 ]

@@ -46,6 +46,7 @@ class Catalogue:
         index_words: whether to index the items' words; otherwise `words` finds nothing and costs nothing.
         numbers: the numbers of the `Behaviour` whose sources search the catalogue; new ones if none are given. The
             catalogue holds a number for each of its items, and `row_of` is indexed by them.
+        derived: the attributes that filters and facets derive where items lack them; see `inference.attributes`.
 
     Attributes:
         columns: the arrays.
@@ -67,6 +68,7 @@ class Catalogue:
         exact_limit: int = EXACT_LIMIT,
         index_words: bool = True,
         numbers: ItemNumbers | None = None,
+        derived: Sequence[str] = (),
     ) -> None:
         if not 1 <= dim <= MAX_DIM:
             raise ValueError(f"dim: required 1 to {MAX_DIM}, got {dim}")
@@ -74,7 +76,7 @@ class Catalogue:
         self.popular: Rows = NO_ROWS
         self.words = WordIndex()
         self._nearest = NearestItems(exact_limit)
-        self._matcher = Matcher()
+        self._matcher = Matcher(derived)
         self._matching: Matching | None = None
         self._index_words = index_words
         # A row is the dense number of an item's key, so the catalogue needs only one hash table.
@@ -238,8 +240,8 @@ class Catalogue:
         return self._matcher.find(filters, self.columns, self._items)
 
     def facets(self, rows: Rows) -> Facets:
-        """Return how many items of some rows, each once, have each category, brand and price."""
-        return facets_of(rows, self._matcher)
+        """Return how many items of some rows, each once, have each category, brand, price and derived attribute."""
+        return facets_of(rows, self._matcher, self._items)
 
     def restricted(self, matching: Matching) -> Catalogue:
         """Return this catalogue as sources see it that may find only these rows: no other item is available.

@@ -1,31 +1,36 @@
-"""Facets of a set of items: how many of them each category, brand and range of prices has."""
+"""Facets of a set of items: how many of them each category, brand, range of prices and value of an attribute has."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import floor, log10
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.records import BrandCount, CategoryCount, Facets, PriceCount
+from inference.attributes.brands import brand_words
+from inference.attributes.derive import normal_value
+from inference.attributes.names import FACETS
+from inference.records import AttributeFacet, BrandCount, CategoryCount, Facets, Item, PriceCount, ValueCount
 from inference.retrieval.columns import Rows
 
 if TYPE_CHECKING:
     from inference.retrieval.matching import Matcher
 
 MOST_VALUES = 50
-"""Most categories and most brands."""
+"""Most categories, most brands and most values of an attribute."""
 RANGES = 5
 """Ranges of prices, about."""
 _STEPS = (1, 2, 5, 10)
 
 Value = TypeVar("Value", str, tuple[str, ...])
+Key = TypeVar("Key", str, tuple[str, ...])
 
 
-def facets_of(rows: Rows, matcher: Matcher) -> Facets:
+def facets_of(rows: Rows, matcher: Matcher, items: Sequence[Item | None]) -> Facets:
     """Return the facets of the items in some rows of the catalogue of a matcher, each row once."""
     paths: Counter[tuple[str, ...]] = Counter()
     for path, count in matcher.paths.counts(rows).items():
@@ -33,9 +38,55 @@ def facets_of(rows: Rows, matcher: Matcher) -> Facets:
             paths[path[:length]] += count
     return Facets(
         categories=tuple(CategoryCount(path=path, count=count) for path, count in _greatest(paths)),
-        brands=tuple(BrandCount(brand=brand, count=count) for brand, count in _greatest(matcher.brands.counts(rows))),
+        brands=_brands(rows, matcher),
         prices=_price_ranges(rows, matcher),
+        attributes=_attributes(rows, matcher, items),
     )
+
+
+def _brands(rows: Rows, matcher: Matcher) -> tuple[BrandCount, ...]:
+    derived = matcher.derived
+    merged = _merged(matcher.brands.counts(rows), derived.brand_counts(rows), brand_words, derived.spelling)
+    return tuple(BrandCount(brand=brand, count=count, derived=merged[brand][1]) for brand, count in _commonest(merged))
+
+
+def _attributes(rows: Rows, matcher: Matcher, items: Sequence[Item | None]) -> tuple[AttributeFacet, ...]:
+    facets = []
+    for name in FACETS:
+        if matcher.derived.name_of(name) is not None:
+            own = matcher.attribute(name, items).counts(rows)
+            merged = _merged(own, matcher.derived.counts(name, rows), partial(normal_value, name), str)
+            if merged:
+                values = (
+                    ValueCount(value=value, count=count, derived=merged[value][1])
+                    for value, count in _commonest(merged)
+                )
+                facets.append(AttributeFacet(name=name, values=tuple(values)))
+    return tuple(facets)
+
+
+def _merged(
+    own: Mapping[str, int],
+    derived: Mapping[Key, int],
+    key_of: Callable[[str], Key],
+    spelling: Callable[[Key], str],
+) -> dict[str, tuple[int, int]]:
+    """Return the numbers of items with each value, and how many of them are derived.
+
+    A filter by a value of the shop finds the derived values that mean the same. So each spelling counts them.
+    """
+    counts = {
+        value: (count + derived.get(key_of(value), 0), derived.get(key_of(value), 0)) for value, count in own.items()
+    }
+    known = {key_of(value) for value in own} if derived else set()
+    for key, count in derived.items():
+        if key not in known:
+            counts[spelling(key)] = (count, count)
+    return counts
+
+
+def _commonest(merged: Mapping[str, tuple[int, int]]) -> list[tuple[str, int]]:
+    return _greatest({value: count for value, (count, _) in merged.items()})
 
 
 def _greatest(counts: Mapping[Value, int]) -> list[tuple[Value, int]]:

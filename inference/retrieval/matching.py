@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from inference.attributes.names import BRAND, standard_name
 from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.derived import DerivedColumns
 from inference.retrieval.filters import Conditions, Filters, plain, plain_path
+from inference.retrieval.values import Value, Values, with_room
 from inference.types import Item, label_key
 
 Mask = npt.NDArray[np.bool_]
-Value = TypeVar("Value", bound=Hashable)
 
 MASKS = 64
 """Masks that are kept, the latest used. One takes a byte for each item."""
@@ -55,71 +57,40 @@ class Prices:
 
     def put(self, row: int, item: Item | None) -> None:
         """Store the price of a row's item."""
-        self.values = _with_room(self.values, row, np.nan)
+        self.values = with_room(self.values, row, np.nan)
         self.values[row] = _price(item)
 
 
-class Codes(Generic[Value]):
-    """A field of each row as the number of its value; 0 for none."""
+class Codes(Values[Value]):
+    """A field of each row's item as the number of its value; 0 for none."""
 
     def __init__(self, read: Callable[[Item], Value | None], items: Sequence[Item | None] = ()) -> None:
+        super().__init__()
         self._read = read
-        self._code_of: dict[Value | None, int] = {None: 0}
-        self._values: list[Value | None] = [None]
-        self._codes: npt.NDArray[np.int32] = np.array([self._code(item) for item in items], dtype=np.int32)
+        for row, item in enumerate(items):
+            self.put(row, item)
 
     def put(self, row: int, item: Item | None) -> None:
         """Store the value of a row's item."""
-        self._codes = _with_room(self._codes, row, 0)
-        self._codes[row] = self._code(item)
-        if len(self._code_of) > 2 * len(self._codes) + 1:  # most values are those of former items
-            self._forget_unused()
-
-    def rows_with(self, accepts: Callable[[Value], bool], rows: int) -> Mask:
-        """Return which of the first `rows` rows have a value that is accepted. Each value is tested once."""
-        accepted = [value is not None and accepts(value) for value in self._values]
-        mask: Mask = np.array(accepted, dtype=np.bool_)[self._codes[:rows]]
-        return mask
-
-    def counts(self, rows: Rows) -> dict[Value, int]:
-        """Return how many of some rows have each value."""
-        codes, counts = np.unique(self._codes[rows], return_counts=True)
-        found = {self._values[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
-        return {value: count for value, count in found.items() if value is not None}
-
-    def having(self, value: Value, rows: Rows) -> Mask:
-        """Return which of some rows have a value, (n,)."""
-        mask: Mask = self._codes[rows] == self._code_of.get(value, -1)
-        return mask
-
-    def _forget_unused(self) -> None:
-        used, numbers = np.unique(np.append(self._codes, np.int32(0)), return_inverse=True)
-        self._codes = numbers[:-1].astype(np.int32)
-        self._values = [self._values[code] for code in used.tolist()]
-        self._code_of = {value: code for code, value in enumerate(self._values)}
-
-    def _code(self, item: Item | None) -> int:
-        if item is None:
-            return 0
-        value = self._read(item)
-        code = self._code_of.get(value)
-        if code is None:
-            code = self._code_of[value] = len(self._values)
-            self._values.append(value)
-        return code
+        self.set(row, None if item is None else self._read(item))
 
 
 class Matcher:
     """The filters of a catalogue. Not thread-safe.
+
+    Args:
+        derived: the attributes that are derived where items lack them.
 
     Attributes:
         paths: the categories of each row, root first.
         brands: its brand in readable form.
         currencies: the currency of its price.
         prices: its price.
+        derived: the derived attributes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, derived: Sequence[str] = ()) -> None:
+        self.derived = DerivedColumns(derived)
         self.paths = Codes(_path)
         self.brands = Codes(_brand)
         self.currencies = Codes(_currency)
@@ -132,6 +103,7 @@ class Matcher:
         self._masks.clear()
         for each in (self.paths, self.brands, self.currencies, self.prices):
             each.put(row, item)
+        self.derived.put(row, item)
         for column in self._columns.values():
             column.put(row, item)
 
@@ -172,7 +144,10 @@ class Matcher:
             mask &= self.paths.rows_with(conditions.include_path, used)
         if conditions.brands:
             keys = np.array([label_key(brand) for brand in conditions.brands], dtype=np.uint64)
-            mask &= np.isin(columns.brands[:used], keys[keys > 0])
+            met = np.isin(columns.brands[:used], keys[keys > 0])
+            if BRAND in self.derived.names:
+                met |= self.derived.having_brand(conditions.brands, used)
+            mask &= met
         if conditions.sellers:
             mask &= self._codes(("seller",), lambda item: item.seller, items).rows_with(
                 set(conditions.sellers).__contains__, used
@@ -180,9 +155,11 @@ class Matcher:
         if conditions.currency is not None:
             mask &= self.currencies.rows_with(conditions.currency.__eq__, used)
         for name, values in conditions.attributes.items():
-            mask &= self._codes(("attribute", name), _attribute(name), items).rows_with(
-                set(map(plain, values)).__contains__, used
-            )
+            met = self.attribute(name, items).rows_with(set(map(plain, values)).__contains__, used)
+            standard = self.derived.name_of(name)
+            if standard is not None:
+                met |= self.derived.having(standard, values, used)
+            mask &= met
         if conditions.min_price is not None or conditions.max_price is not None:
             prices = self.prices.values[:used]
             # A comparison with NaN, the price of an item without one, is false.
@@ -192,6 +169,16 @@ class Matcher:
                 mask &= prices <= conditions.max_price
         if conditions.released_after is not None:
             mask &= columns.released[:used] >= conditions.released_after.timestamp()
+
+    def attribute(self, name: str, items: Sequence[Item | None]) -> Codes[str]:
+        """Return the shop's own values of an attribute.
+
+        If the attribute is derived, an item that lacks it has its value under a synonymous name, so that the same
+        attribute has one facet.
+        """
+        standard = self.derived.name_of(name)
+        read = _attribute(name) if standard is None else _synonymous(name, standard)
+        return self._codes(("attribute", name), read, items)
 
     def _codes(
         self, name: tuple[str, ...], read: Callable[[Item], Hashable], items: Sequence[Item | None]
@@ -226,8 +213,14 @@ def _attribute(name: str) -> Callable[[Item], str | None]:
     return lambda item: plain(item.attributes[name]) if name in item.attributes else None
 
 
-def _with_room(values: npt.NDArray[Any], row: int, none: float) -> npt.NDArray[Any]:
-    """Return an array with a place for a row."""
-    if row < len(values):
-        return values
-    return np.concatenate([values, np.full(max(len(values), row + 1 - len(values)), none, dtype=values.dtype)])
+def _synonymous(name: str, standard: str) -> Callable[[Item], str | None]:
+    """Return the function that reads an attribute under a name, or else under the first synonymous one of the item."""
+
+    def read(item: Item) -> str | None:
+        if name in item.attributes:
+            return plain(item.attributes[name])
+        own = (value for other, value in item.attributes.items() if standard_name(other) == standard)
+        value = next(own, None)
+        return None if value is None else plain(value)
+
+    return read

@@ -34,8 +34,8 @@ def items(folder: Path, *, titles_only: bool) -> list[Item]:
     Raises:
         ConfigurationError: the files are missing or have another format.
     """
-    products = {str(each["id"]): each for each in _products(folder)}
-    return [_item(item_id, product, titles_only=titles_only) for item_id, product in sorted(products.items())]
+    found = {str(each["id"]): each for each in products(folder)}
+    return [_item(item_id, product, titles_only=titles_only) for item_id, product in sorted(found.items())]
 
 
 def judgements(folder: Path) -> list[Judgement]:
@@ -55,7 +55,8 @@ def write_judgements(path: Path, graded: list[Judgement]) -> None:
         writer.writerows(graded)
 
 
-def _products(folder: Path) -> Iterator[Mapping[str, Any]]:
+def products(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the products as they are published, with all their attributes. Raises ConfigurationError."""
     archives = sorted(folder.glob(PRODUCTS))
     if not archives:
         raise ConfigurationError(f"{folder}: required the files {PRODUCTS}, got none")

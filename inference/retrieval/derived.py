@@ -1,0 +1,117 @@
+"""The derived attributes of the catalogue's rows, for filters and facets.
+
+They are apart from the shop's own values, which stay as they are. A row has a derived value only where its item has
+none. Nothing here changes how items are found or ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.attributes.brands import Brands, brand_words, leading_words
+from inference.attributes.derive import CHARS_READ, derive, normal_value
+from inference.attributes.names import BRAND, standard_name
+from inference.encoding.text import MAX_TITLE_CHARS, clean
+from inference.plain_text import has_words
+from inference.records import Item
+from inference.retrieval.values import Values
+
+Mask = npt.NDArray[np.bool_]
+Words = tuple[str, ...]
+
+
+class _Row(NamedTuple):
+    """What was counted for a row: the brand of its item, or the first words of the title of one without a brand."""
+
+    brand: str | None
+    words: Words
+
+
+class DerivedColumns:
+    """The derived values of each row, by name of the attribute. Not thread-safe.
+
+    A brand is derived once the catalogue knows it: an item with a brand can give one to others, which came before it.
+
+    Args:
+        names: the attributes that are derived, some of `inference.attributes.names.NAMES`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._others = tuple(name for name in names if name != BRAND)
+        self._columns: dict[str, Values[str]] = {name: Values() for name in self._others}
+        self._brands = Brands()
+        self._brand: Values[Words] = Values()
+        self._rows: dict[int, _Row] = {}
+        # Rows of items without a brand, by each of the first words of their titles.
+        self._waiting: dict[str, set[int]] = {}
+
+    def put(self, row: int, item: Item | None) -> None:
+        """Derive the attributes of a row's item; None for no item."""
+        if self._others:
+            found = {} if item is None else {each.name: each.value for each in derive(item, self._others)}
+            for name, column in self._columns.items():
+                column.set(row, found.get(name))
+        if BRAND in self.names:
+            self._put_brand(row, item)
+
+    def name_of(self, name: str) -> str | None:
+        """Return which of `names` a filter's attribute means; None for an attribute that is not derived."""
+        standard = standard_name(name)
+        return standard if standard in self._columns else None
+
+    def having(self, name: str, values: Sequence[str], rows: int) -> Mask:
+        """Return which of the first `rows` rows have one of some values of an attribute, as the shop may spell them."""
+        wanted = {normal_value(name, value) for value in values}
+        return self._columns[name].rows_with(wanted.__contains__, rows)
+
+    def having_brand(self, brands: Sequence[str], rows: int) -> Mask:
+        """Return which of the first `rows` rows have one of some brands, without regard to case and punctuation."""
+        return self._brand.rows_with({brand_words(brand) for brand in brands}.__contains__, rows)
+
+    def counts(self, name: str, rows: npt.NDArray[np.int32]) -> dict[str, int]:
+        """Return how many of some rows have each derived value of an attribute."""
+        return self._columns[name].counts(rows)
+
+    def brand_counts(self, rows: npt.NDArray[np.int32]) -> dict[Words, int]:
+        """Return how many of some rows have each derived brand, by its words."""
+        return self._brand.counts(rows) if BRAND in self.names else {}
+
+    def spelling(self, words: Words) -> str:
+        """Return how the shop spells a brand."""
+        return self._brands.spelling(words) or " ".join(words)
+
+    def _put_brand(self, row: int, item: Item | None) -> None:
+        changed: set[Words] = set()
+        old = self._rows.pop(row, None)
+        if old is not None:
+            changed.add(self._brands.remove(old.brand) or ())
+            for word in old.words:
+                self._waiting[word].discard(row)
+                if not self._waiting[word]:
+                    del self._waiting[word]
+        if item is not None:
+            has_brand = item.brand is not None and has_words(item.brand)
+            own = _Row(item.brand, ()) if has_brand else _Row(None, _leading(item))
+            self._rows[row] = own
+            changed.add(self._brands.add(own.brand) or ())
+            for word in own.words:
+                self._waiting.setdefault(word, set()).add(row)
+        self._find_brand(row)
+        # Only titles with the first word of a brand that became known or unknown can have another brand now.
+        for words in changed - {()}:
+            for each in tuple(self._waiting.get(words[0], ())):
+                self._find_brand(each)
+
+    def _find_brand(self, row: int) -> None:
+        own = self._rows.get(row)
+        brand = self._brands.find_in(own.words) if own is not None and own.words else None
+        self._brand.set(row, None if brand is None else brand.words)
+
+
+def _leading(item: Item) -> Words:
+    return leading_words(clean(item.title[:CHARS_READ], MAX_TITLE_CHARS))
