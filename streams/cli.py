@@ -39,6 +39,7 @@ COMMANDS = {
     "dead-letters": "List, show and replay refused messages.",
     "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",
+    "items": "Show derived attributes, duplicates and variants of a catalogue.",
     "compile": "Compile the kernels for this machine's processor.",
     "distill": "Distil the teacher into a student for a shop, and write a model bundle.",
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",

@@ -52,7 +52,8 @@ class Retrieval(Group):
         None, description="TOML or JSON file of placements; unset: the default placement only"
     )
     derive_attributes: Attributes = Field(
-        DERIVED, description="Attributes that filters and facets read from titles where items lack them; none: no attribute"
+        DERIVED,
+        description="Attributes that filters and facets read from titles where items lack them; none: no attribute",
     )
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
