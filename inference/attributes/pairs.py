@@ -137,6 +137,16 @@ class TitleWords:
         return found
 
 
+CONFLICTS: Final = tuple(name for name in FEATURES if name.endswith("_differs") or name == "both_have_more_numbers")
+"""Features of pairs that are hardly ever the same product within one catalogue: other models, colours or numbers."""
+_CONFLICT_PLACES: Final = tuple(map(FEATURES.index, CONFLICTS))
+
+
+def has_conflict(features: Sequence[float]) -> bool:
+    """Return whether one of CONFLICTS is set."""
+    return any(features[place] for place in _CONFLICT_PLACES)
+
+
 def differing(one: Facts, other: Facts) -> tuple[str, ...]:
     """Return the attributes of VARYING in which two items differ."""
     return tuple(

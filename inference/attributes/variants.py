@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from inference.attributes.pairs import Facts, TitleWords, Weights, differing
+from inference.attributes.pairs import Facts, TitleWords, Weights, differing, has_conflict
 from inference.records import Item
 
 WEIGHTS: Final = "pair_weights.json"
@@ -24,6 +24,8 @@ MOST_HOLDERS: Final = 60
 MOST_CANDIDATES: Final = 20
 """Most items that an item is compared with: those that share the heaviest words."""
 FEWEST_CORE_WORDS: Final = 2
+LEAST_SCORE: Final = 0.9
+"""Within one catalogue few similar titles are duplicates, so a pair needs a higher score than in the benchmarks."""
 
 Kind = Literal["same", "variant"]
 
@@ -43,10 +45,13 @@ def weights() -> Weights:
     return msgspec.json.decode(files(__package__).joinpath(WEIGHTS).read_bytes(), type=Weights)
 
 
-def find_related(items: Sequence[Item], progress: Callable[[int], None] | None = None) -> Iterator[Related]:
+def find_related(
+    items: Sequence[Item], progress: Callable[[int], None] | None = None, least_score: float = LEAST_SCORE
+) -> Iterator[Related]:
     """Yield groups of variants, then pairs of the same product, each in the order of the catalogue.
 
-    `progress` is called with a number of compared items. Items of two brands are never the same.
+    `progress` is called with a number of compared items. Items of two brands, with other model numbers, colours, sizes
+    or capacities, or each with a number that the other lacks, are never the same.
     """
     words = TitleWords(item.title for item in items)
     facts = [words.facts_of(item) for item in items]
@@ -58,10 +63,11 @@ def find_related(items: Sequence[Item], progress: Callable[[int], None] | None =
     model = weights()
     for one, others in enumerate(_candidates(facts, words)):
         for other in others:
-            if not _may_be_same(facts[one], facts[other]) or _are_variants(facts[one], facts[other]):
+            if not _may_be_same(facts[one], facts[other]):
                 continue
-            score = model.score(words.features(facts[one], facts[other]))
-            if score >= model.threshold:
+            features = words.features(facts[one], facts[other])
+            score = model.score(features)
+            if score >= least_score and not has_conflict(features):
                 yield Related("same", (items[one].item_id, items[other].item_id), score=round(score, 4))
         if progress is not None:
             progress(1)
@@ -88,10 +94,6 @@ def _variants(facts: Sequence[Facts]) -> Iterator[list[int]]:
 def _of_several(group: list[int], facts: Sequence[Facts]) -> Iterator[list[int]]:
     if any(differing(facts[one], facts[other]) for one, other in pairwise(group)):
         yield sorted(group)
-
-
-def _are_variants(one: Facts, other: Facts) -> bool:
-    return one.core == other.core and bool(differing(one, other)) and _begin_alike(one, other)
 
 
 def _begin_alike(one: Facts, other: Facts) -> bool:

@@ -55,7 +55,7 @@ class Catalogue:
         numbers: the item numbers.
         groups: the items' sellers, and which items are protected.
         repeat_rate: share of the purchases of returning buyers that repeat an item; None if it is unknown.
-        changes: the changes of the items' vectors.
+        derived, changes: the attributes that are derived, and the changes of the items' vectors.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
@@ -76,7 +76,8 @@ class Catalogue:
         self.popular: Rows = NO_ROWS
         self.words = WordIndex()
         self._nearest = NearestItems(exact_limit)
-        self._matcher = Matcher(derived)
+        self.derived = tuple(derived)
+        self._matcher = Matcher(self.derived)
         self._matching: Matching | None = None
         self._index_words = index_words
         # A row is the dense number of an item's key, so the catalogue needs only one hash table.
@@ -116,13 +117,11 @@ class Catalogue:
 
     def get(self, key: int) -> Item | None:
         """Return the item with this stable key."""
-        row = self.row(key)
-        return None if row is None else self._items[row]
+        return None if (row := self.row(key)) is None else self._items[row]
 
     def row(self, key: int) -> int | None:
         """Return the row of the item with this stable key."""
-        row = self._rows.find_one(key)
-        return None if row < 0 else row
+        return None if (row := self._rows.find_one(key)) < 0 else row
 
     def row_named(self, text: str) -> int | None:
         """Return the row of the item whose id is this text, as typed or in upper or lower case."""

@@ -38,7 +38,8 @@ def items() -> None:
 def attributes(catalog: Path, limit: int, *, as_json: bool) -> None:
     """Show the attributes that are derived from the items' texts.
 
-    The service derives the same values where `INTENTSTREAM_DERIVE_ATTRIBUTES` names the attribute and the item lacks it.
+    The service derives the same values, where `INTENTSTREAM_DERIVE_ATTRIBUTES` names the attribute and the item lacks
+    it.
     The source of a value is a rule, a lexicon (a word list) or the catalogue (the brands of its other items).
     """
     from inference.attributes.brands import Brands
@@ -61,7 +62,10 @@ def attributes(catalog: Path, limit: int, *, as_json: bool) -> None:
 @catalog_option
 @json_option
 @limit_option
-def duplicates(catalog: Path, limit: int, *, as_json: bool) -> None:
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Least score of the same product."
+)
+def duplicates(catalog: Path, limit: int, min_score: float, *, as_json: bool) -> None:
     """Show pairs of items that are the same product, and groups of variants of one product.
 
     Variants differ in colour, size, capacity or quantity only. Both are found by titles, brands and attributes, without
@@ -74,7 +78,7 @@ def duplicates(catalog: Path, limit: int, *, as_json: bool) -> None:
     found = _read(catalog)
     with Progress(transient=True, disable=as_json) as progress:
         task = progress.add_task("Comparing items", total=len(found))
-        related = list(find_related(found, lambda number: progress.advance(task, number)))
+        related = list(find_related(found, lambda number: progress.advance(task, number), min_score))
     if as_json:
         for each in related:
             _print_json(each)

@@ -75,6 +75,11 @@ class ConsoleBackend:
         """The catalogue."""
         return self.service.live
 
+    @property
+    def derived(self) -> Sequence[str]:
+        """The attributes that are derived where items lack them."""
+        return self.service.maker.slots.current.scoring.recommender.catalogue.derived
+
     def has(self, item_id: str) -> bool:
         """Return whether the catalogue has an item."""
         return self.live.served(stable_key(item_id)) is not None

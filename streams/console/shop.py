@@ -11,8 +11,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from inference.attributes.derive import derive
+from inference.attributes.names import BRAND, CAPACITY, COLOUR, MATERIAL, MODEL, QUANTITY, SIZE
+from inference.attributes.names import FACETS as ATTRIBUTE_FACETS
 from inference.plain_text import readable
-from inference.records import Facets
+from inference.records import Facets, Item
 from inference.retrieval.filters import Filter
 from streams.console import cards
 from streams.console.access import Viewer
@@ -30,17 +33,29 @@ IN_HOME, IN_POPULAR, IN_RELATED, IN_CART, IN_LIVE = 12, 8, 8, 8, 10
 SHOWN = 24
 """Results of a search on its page."""
 FACETS = 8
+CHOSEN = ("category", "brand", "price", *ATTRIBUTE_FACETS)
+"""Parameters of a search that choose a value of a facet."""
 SUGGESTED = 8
 LONGEST_ID, LONGEST_QUERY = 128, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value of a facet: the parameter's value, its text, and the number of items."""
+    """A value of a facet: the parameter's value, its text, and the number of items.
+
+    `derived` items have the value from their texts only.
+    """
 
     value: str
     text: str
     count: int
+    derived: int = 0
+
+
+ATTRIBUTES = {
+    COLOUR: "Colour", SIZE: "Size", MATERIAL: "Material", CAPACITY: "Capacity", QUANTITY: "Quantity", MODEL: "Model",
+}  # fmt: skip
+"""The headings of the attributes that are derived."""
 
 
 TYPES = {"click", "cart", "purchase", "search"}
@@ -68,7 +83,7 @@ async def search(backend: ConsoleBackend, request: Request, viewer: Viewer) -> R
     query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
     if not query:
         return go_to("", user=view.user)
-    chosen = {name: request.query_params.get(name, "")[:LONGEST_QUERY] for name in ("category", "brand", "price")}
+    chosen = {name: request.query_params.get(name, "")[:LONGEST_QUERY] for name in CHOSEN}
     found = await backend.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
     return view.page(
         "search.html",
@@ -104,6 +119,7 @@ async def item(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Res
         item=cards.card_of(backend.live, item_id),
         path=record.item.category if record else (),
         description=record.item.description if record else None,
+        attributes=_attributes(record.item, backend.derived) if record else [],
         related=cards.cards_of(backend.live, related.items),
         took_ms=related.took_ms,
     )
@@ -208,6 +224,16 @@ def _latest_list(backend: ConsoleBackend, view: View) -> dict[str, object]:
     }
 
 
+def _attributes(item: Item, names: Sequence[str]) -> list[tuple[str, str, bool]]:
+    """Return the attributes of an item with their names, the shop's own first, and whether they are derived.
+
+    A brand depends on the whole catalogue, so it is derived for facets and filters only.
+    """
+    own = [(readable(name), readable(value), False) for name, value in item.attributes.items()]
+    derived = derive(item, [name for name in names if name != BRAND])
+    return own + [(gettext(ATTRIBUTES[each.name]), each.value, True) for each in derived]
+
+
 def _filter_of(chosen: Mapping[str, str]) -> Filter:
     """Return the filter of the chosen facets. A range of prices is MIN:MAX:CURRENCY. Raises Refused."""
     fields: dict[str, object] = {}
@@ -219,6 +245,8 @@ def _filter_of(chosen: Mapping[str, str]) -> Filter:
         low, _, rest = chosen["price"].partition(":")
         high, _, currency = rest.partition(":")
         fields |= {"min_price": low, "max_price": high, **({"currency": currency} if currency else {})}
+    if attributes := {name: (chosen[name],) for name in ATTRIBUTE_FACETS if chosen[name]}:
+        fields["attributes"] = attributes
     try:
         return msgspec.convert(fields, Filter, strict=False)
     except msgspec.ValidationError as error:
@@ -229,7 +257,7 @@ def _filter_of(chosen: Mapping[str, str]) -> Filter:
 def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, list[Choice]]]:
     """Return the facets of a search: the parameter, the heading, and the choices of each."""
     categories = [Choice(LEVELS.join(each.path), readable(each.path[-1]), each.count) for each in facets.categories]
-    brands = [Choice(each.brand, readable(each.brand), each.count) for each in facets.brands]
+    brands = [Choice(each.brand, readable(each.brand), each.count, each.derived) for each in facets.brands]
     prices = [
         Choice(
             f"{each.min_price:g}:{each.max_price:g}:{each.currency or ''}",
@@ -243,4 +271,7 @@ def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, l
         ("brand", gettext("Brand"), brands),
         ("price", gettext("Price"), prices),
     ]
+    for facet in facets.attributes:
+        values = [Choice(each.value, readable(each.value), each.count, each.derived) for each in facet.values]
+        rows.append((facet.name, gettext(ATTRIBUTES[facet.name]), values))
     return [(name, title, choices[:FACETS]) for name, title, choices in rows if choices or chosen[name]]

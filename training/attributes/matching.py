@@ -10,13 +10,15 @@ out, beside the other methods on the same pairs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.attributes.pairs import FEATURES, TitleWords, Weights
+from inference.attributes.pairs import CONFLICTS, FEATURES, TitleWords, Weights
+from inference.attributes.variants import LEAST_SCORE
 from inference.bundle import Bundle
 from inference.types import Item, Vector
 from training.attributes.hidden import part_of
@@ -120,6 +122,7 @@ def measure(pairs: Labelled, bundle: Bundle | None = None) -> list[Result]:
         "Jaccard of the words": _by_threshold(pairs, words, everything),
         "shared rare words": _by_threshold(pairs, rare, everything),
         "logistic model": _by_model(pairs),
+        f"as the command: score of {LEAST_SCORE}, no conflict": _by_model(pairs, strict=True),
     }
     results = [_result(name, pairs, found, everything) for name, found in methods.items()]
     if bundle is not None:
@@ -137,14 +140,17 @@ def _by_threshold(pairs: Labelled, scores: Floats, usable: Flags) -> Flags:
     return found
 
 
-def _by_model(pairs: Labelled) -> Flags:
+def _by_model(pairs: Labelled, *, strict: bool = False) -> Flags:
     found = np.zeros(len(pairs.same), dtype=bool)
     for part in range(PARTS):
         known = (pairs.parts != part).all(axis=1)
         weights, bias = fit(pairs.features[known], pairs.same[known])
         scores = pairs.features @ weights + bias
         own = pairs.parts[:, 0] == part
-        found[own] = scores[own] >= best_threshold(scores[known], pairs.same[known])
+        threshold = log(LEAST_SCORE / (1 - LEAST_SCORE)) if strict else best_threshold(scores[known], pairs.same[known])
+        found[own] = scores[own] >= threshold
+    if strict:
+        found &= ~pairs.features[:, [FEATURES.index(name) for name in CONFLICTS]].any(axis=1)
     return found
 
 

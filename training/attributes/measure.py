@@ -22,8 +22,8 @@ CATALOGUE: Final = "rules, word lists, brands of the catalogue"
 class Score(NamedTuple):
     """Counts of one attribute.
 
-    Items with a label, with a label that the texts contain, with a label and a derived value, with a right one, and with
-    any derived value.
+    Items with a label, with a label that the texts contain, with a label and a derived value, with a right one, and
+    with any derived value.
     """
 
     name: str

@@ -645,9 +645,9 @@ export interface components {
         };
         /**
          * Facets
-         * @description Counts of items, the greatest first, at most 50 categories and 50 brands; prices rise.
+         * @description Counts of items, the greatest first, at most 50 categories, brands and values of an attribute; prices rise.
          *
-         *     Prices are those in the currency that most of the items have.
+         *     Prices are those in the currency that most of the items have. `attributes` are those that the service derives.
          */
         Facets: {
             /** @default [] */
@@ -656,6 +656,8 @@ export interface components {
             brands?: components["schemas"]["BrandCount"][];
             /** @default [] */
             prices?: components["schemas"]["PriceCount"][];
+            /** @default [] */
+            attributes?: components["schemas"]["AttributeFacet"][];
         };
         /**
          * CategoryCount
@@ -667,11 +669,13 @@ export interface components {
         };
         /**
          * BrandCount
-         * @description Items of a brand.
+         * @description Items of a brand. `derived` of them have it from their titles only (docs/attributes.md).
          */
         BrandCount: {
             brand: string;
             count: number;
+            /** @default 0 */
+            derived?: number;
         };
         /**
          * PriceCount
@@ -682,6 +686,24 @@ export interface components {
             max_price: number;
             currency: string | null;
             count: number;
+        };
+        /**
+         * AttributeFacet
+         * @description The values of an attribute, as a filter takes them: colour, size, material, capacity or quantity.
+         */
+        AttributeFacet: {
+            name: string;
+            values: components["schemas"]["ValueCount"][];
+        };
+        /**
+         * ValueCount
+         * @description Items with a value of an attribute. `derived` of them have it from their texts only (docs/attributes.md).
+         */
+        ValueCount: {
+            value: string;
+            count: number;
+            /** @default 0 */
+            derived?: number;
         };
         /**
          * SuggestedQueries

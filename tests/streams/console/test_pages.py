@@ -172,6 +172,14 @@ async def test_a_search_can_be_narrowed_by_its_facets(console: Console) -> None:
     assert "2 items match" in page
     assert "remove this filter" in page
     assert "green tea 2" not in page
+    await harness.add(Item(item_id="t9", title="green tea, 6-pack red", attributes={"origin": "Japan"}))
+    page = (await client.get("/console/search?user=ann&q=green+tea")).text
+    assert "1 derived from texts" in page
+    quantity = next(each for each in re.findall(r'class="chip" href="([^"]*)"', page) if "quantity=6" in each)
+    assert "1 item matches" in (await client.get(quantity.replace("&amp;", "&"))).text
+    page = (await client.get("/console/item?user=ann&id=t9")).text
+    own = re.sub(r"<[^>]+>", "", page[page.index('class="attributes">') : page.index("</ul>")])
+    assert own.endswith("origin JapanColour red (derived from texts)Quantity 6 (derived from texts)")
     category = next(each for each in links if "category=Food+%3E+Tea" in each)
     assert "3 items match" in (await client.get(category)).text
     assert (await client.get("/console/search?q=tea&price=a:b")).status_code == 400

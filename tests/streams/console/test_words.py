@@ -18,6 +18,7 @@ from streams.console.flow import REASONS
 from streams.console.gauges import STAGE_TITLES
 from streams.console.histories import Histories
 from streams.console.pages import HEADINGS
+from streams.console.shop import ATTRIBUTES
 from streams.console.shopper import WHAT_IF
 from streams.console.words import DOMAIN, LOCALE
 from tests.translations import compiled, forms, translated
@@ -25,7 +26,7 @@ from tests.translations import compiled, forms, translated
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 CODE = Path(words.__file__).parent
 TABLES: tuple[dict[str, str], ...] = (
-    FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF,
+    ATTRIBUTES, FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF,
 )  # fmt: skip
 LOOKED_UP = {text for table in TABLES for text in table.values()} | {*HEADINGS.values(), *Histories().hits_over_time()}
 """Texts that are values of tables."""

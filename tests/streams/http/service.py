@@ -95,7 +95,7 @@ class HttpHarness:
         self.table = FakeTable(self.producer)
         self.live = LiveCatalogue("m/1", DIM)
         self.behaviour = Behaviour()
-        catalogue = Catalogue(DIM, numbers=self.behaviour.numbers)
+        catalogue = Catalogue(DIM, numbers=self.behaviour.numbers, derived=self.settings.retrieval.derive_attributes)
         self.recommender = Recommender(
             catalogue,
             self.model,

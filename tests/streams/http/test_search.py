@@ -111,6 +111,35 @@ async def test_each_facet_is_a_filter_that_finds_as_many_items(served: Served) -
         assert sum(each["count"] for each in body["facets"]["prices"]) >= len(body["facets"]["prices"])
 
 
+async def test_facets_of_attributes_mark_what_is_derived() -> None:
+    async with http_service() as (harness, client):
+        await harness.add(
+            tea(1, attributes={"colour": "Black"}),
+            Item(item_id="b2", title="Oolong leaves black 500 g"),
+            Item(item_id="b3", title="Oolong leaves, 6-pack"),
+        )
+        facets = (await found(client))["facets"]["attributes"]
+        assert facets == [
+            {"name": "colour", "values": [{"value": "Black", "count": 2, "derived": 1}]},
+            {"name": "capacity", "values": [{"value": "500 g", "count": 1, "derived": 1}]},
+            {"name": "quantity", "values": [{"value": "6", "count": 1, "derived": 1}]},
+        ]
+        for facet in facets:
+            chosen = {"attributes": {facet["name"]: [facet["values"][0]["value"]]}}
+            assert (await found(client, filter=chosen))["total"] == facet["values"][0]["count"]
+        ranked = [(each["item_id"], each["score"]) for each in (await found(client))["items"]]
+    async with http_service(derive_attributes="none") as (harness, client):
+        await harness.add(
+            tea(1, attributes={"colour": "Black"}),
+            Item(item_id="b2", title="Oolong leaves black 500 g"),
+            Item(item_id="b3", title="Oolong leaves, 6-pack"),
+        )
+        body = await found(client)
+        assert body["facets"]["attributes"] == []
+        assert [(each["item_id"], each["score"]) for each in body["items"]] == ranked, "no list changes"
+        assert (await found(client, filter={"attributes": {"colour": ["Black"]}}))["total"] == 1
+
+
 async def test_a_filter_limits_the_total(served: Served) -> None:
     assert (await found(served[1], filter={"in_stock": None}))["total"] == 6
     assert (await found(served[1], filter={"in_stock": False}))["total"] == 1
