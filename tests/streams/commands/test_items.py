@@ -14,10 +14,10 @@ from streams.cli import cli
 from streams.contracts.serde import encode_json
 
 ITEMS = (
-    Item(item_id="1", title="Fjell mug black 500 ml", brand="Fjell"),
-    Item(item_id="2", title="Fjell mug [red] 500 ml\x1b[31m", brand="Fjell", attributes={"colour": "Ruby"}),
-    Item(item_id="3", title="Fjell mug white"),
-    Item(item_id="4", title="Fjell mug blue 500 ml", brand="Fjell"),
+    Item(item_id="1", title="Fjell coffee mug black 500 ml", brand="Fjell"),
+    Item(item_id="2", title="Fjell coffee mug [red] 500 ml\x1b[31m", brand="Fjell", attributes={"colour": "Ruby"}),
+    Item(item_id="3", title="Fjell coffee mug white"),
+    Item(item_id="4", title="Fjell coffee mug blue 500 ml", brand="Fjell"),
 )
 
 
@@ -58,7 +58,6 @@ def test_attributes_follow_the_setting(catalog: Path, monkeypatch: pytest.Monkey
 
 def test_attributes_as_a_table(catalog: Path) -> None:
     output = run("attributes", "--catalog", catalog, "--limit", 2).output
-    assert "6 values derived for 4 items: colour of 3, capacity of 3" not in output
     assert "500 ml" in output
     assert "more: --limit" in output
     assert "\x1b[31m" not in run("attributes", "--catalog", catalog).output
