@@ -24,7 +24,8 @@ def chorus(tmp_path: Path) -> Path:
     products = [
         {
             "id": str(number), "name": f"AB{number:04}",
-            "title": f"Fjell AB{number:04} cup black {number % 3 + 1} TB HDD", "supplier": "Fjell", "attr_t_product_colour": "Black" if number % 4 else "Blue,Silver",
+            "title": f"Fjell AB{number:04} cup black {number % 3 + 1} TB HDD",
+            "supplier": "Fjell", "attr_t_product_colour": "Black" if number % 4 else "Blue,Silver",
             "attr_n_hdd_capacity": (number % 3 + 1) * 1000.0, "short_description": None,
         }
         for number in range(200)
