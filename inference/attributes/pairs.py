@@ -1,4 +1,4 @@
-"""Compares the titles and attributes of two items: the features that tell whether they are the same product. No I/O.
+"""Compares the titles and attributes of two items: the features of pairs that may be the same product. No I/O.
 
 The features need no vectors. Their weights are fitted to pairs of the public product-matching benchmarks, by
 `python -m training.attributes fit` (docs/attributes.md).

@@ -35,7 +35,7 @@ Flags = npt.NDArray[np.bool_]
 class Labelled(NamedTuple):
     """Pairs of titles: features (n, FEATURES), whether they are the same product, the parts of both, and more.
 
-    `held_out` tells whether the encoder's training left out the pair, `left` and `right` are places in `titles`.
+    `held_out`: whether the encoder's training left out the pair. `left` and `right` are places in `titles`.
     """
 
     titles: Sequence[str]
