@@ -178,7 +178,7 @@ async def test_a_search_can_be_narrowed_by_its_facets(console: Console) -> None:
     quantity = next(each for each in re.findall(r'class="chip" href="([^"]*)"', page) if "quantity=6" in each)
     assert "1 item matches" in (await client.get(quantity.replace("&amp;", "&"))).text
     page = (await client.get("/console/item?user=ann&id=t9")).text
-    own = re.sub(r"<[^>]+>", "", page[page.index('class="attributes">') : page.index("</ul>")])
+    own = re.sub(r"<[^>]+>", "", page.partition('class="attributes">')[2].partition("</ul>")[0])
     assert own.endswith("origin JapanColour red (derived from texts)Quantity 6 (derived from texts)")
     category = next(each for each in links if "category=Food+%3E+Tea" in each)
     assert "3 items match" in (await client.get(category)).text
