@@ -240,7 +240,7 @@ class Catalogue:
 
     def facets(self, rows: Rows) -> Facets:
         """Return how many items of some rows, each once, have each category, brand, price and derived attribute."""
-        return facets_of(rows, self._matcher, self._items)
+        return facets_of(rows, self._matcher)
 
     def restricted(self, matching: Matching) -> Catalogue:
         """Return this catalogue as sources see it that may find only these rows: no other item is available.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
+from heapq import nsmallest
 from math import floor, log10
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,8 +14,7 @@ import numpy.typing as npt
 
 from inference.attributes.brands import brand_words
 from inference.attributes.derive import normal_value
-from inference.attributes.names import FACETS
-from inference.records import AttributeFacet, BrandCount, CategoryCount, Facets, Item, PriceCount, ValueCount
+from inference.records import AttributeFacet, BrandCount, CategoryCount, Facets, PriceCount, ValueCount
 from inference.retrieval.columns import Rows
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Value = TypeVar("Value", str, tuple[str, ...])
 Key = TypeVar("Key", str, tuple[str, ...])
 
 
-def facets_of(rows: Rows, matcher: Matcher, items: Sequence[Item | None]) -> Facets:
+def facets_of(rows: Rows, matcher: Matcher) -> Facets:
     """Return the facets of the items in some rows of the catalogue of a matcher, each row once."""
     paths: Counter[tuple[str, ...]] = Counter()
     for path, count in matcher.paths.counts(rows).items():
@@ -40,7 +40,7 @@ def facets_of(rows: Rows, matcher: Matcher, items: Sequence[Item | None]) -> Fac
         categories=tuple(CategoryCount(path=path, count=count) for path, count in _greatest(paths)),
         brands=_brands(rows, matcher),
         prices=_price_ranges(rows, matcher),
-        attributes=_attributes(rows, matcher, items),
+        attributes=_attributes(rows, matcher),
     )
 
 
@@ -50,18 +50,14 @@ def _brands(rows: Rows, matcher: Matcher) -> tuple[BrandCount, ...]:
     return tuple(BrandCount(brand=brand, count=count, derived=merged[brand][1]) for brand, count in _commonest(merged))
 
 
-def _attributes(rows: Rows, matcher: Matcher, items: Sequence[Item | None]) -> tuple[AttributeFacet, ...]:
+def _attributes(rows: Rows, matcher: Matcher) -> tuple[AttributeFacet, ...]:
     facets = []
-    for name in FACETS:
-        if matcher.derived.name_of(name) is not None:
-            own = matcher.attribute(name, items).counts(rows)
-            merged = _merged(own, matcher.derived.counts(name, rows), partial(normal_value, name), str)
-            if merged:
-                values = (
-                    ValueCount(value=value, count=count, derived=merged[value][1])
-                    for value, count in _commonest(merged)
-                )
-                facets.append(AttributeFacet(name=name, values=tuple(values)))
+    for name, own in matcher.own.items():
+        merged = _merged(own.counts(rows), matcher.derived.counts(name, rows), partial(normal_value, name), str)
+        if merged:
+            counts = _commonest(merged)
+            values = tuple(ValueCount(value=value, count=count, derived=merged[value][1]) for value, count in counts)
+            facets.append(AttributeFacet(name=name, values=values))
     return tuple(facets)
 
 
@@ -90,7 +86,7 @@ def _commonest(merged: Mapping[str, tuple[int, int]]) -> list[tuple[str, int]]:
 
 
 def _greatest(counts: Mapping[Value, int]) -> list[tuple[Value, int]]:
-    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_VALUES]
+    return nsmallest(MOST_VALUES, counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _price_ranges(rows: Rows, matcher: Matcher) -> tuple[PriceCount, ...]:

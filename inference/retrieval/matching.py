@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.attributes.names import BRAND, standard_name
+from inference.attributes.names import BRAND, FACETS, standard_name
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.derived import DerivedColumns
 from inference.retrieval.filters import Conditions, Filters, plain, plain_path
@@ -67,8 +67,8 @@ class Codes(Values[Value]):
     def __init__(self, read: Callable[[Item], Value | None], items: Sequence[Item | None] = ()) -> None:
         super().__init__()
         self._read = read
-        for row, item in enumerate(items):
-            self.put(row, item)
+        codes = [self._code(None if item is None else read(item)) for item in items]
+        self._codes = np.array(codes, dtype=np.int32)
 
     def put(self, row: int, item: Item | None) -> None:
         """Store the value of a row's item."""
@@ -87,6 +87,7 @@ class Matcher:
         currencies: the currency of its price.
         prices: its price.
         derived: the derived attributes.
+        own: the shop's own values of those of the derived attributes that have facets.
     """
 
     def __init__(self, derived: Sequence[str] = ()) -> None:
@@ -95,6 +96,8 @@ class Matcher:
         self.brands = Codes(_brand)
         self.currencies = Codes(_currency)
         self.prices = Prices()
+        # Every search with facets reads these, so they do not wait for their first use.
+        self.own = {name: Codes(_synonymous(name, name)) for name in FACETS if self.derived.name_of(name) is not None}
         self._columns: OrderedDict[tuple[str, ...], Codes[Any]] = OrderedDict()
         self._masks: OrderedDict[bytes, Matching] = OrderedDict()
 
@@ -104,7 +107,7 @@ class Matcher:
         for each in (self.paths, self.brands, self.currencies, self.prices):
             each.put(row, item)
         self.derived.put(row, item)
-        for column in self._columns.values():
+        for column in (*self.own.values(), *self._columns.values()):
             column.put(row, item)
 
     def find(self, filters: Filters, columns: Columns, items: Sequence[Item | None]) -> Matching:
@@ -176,6 +179,8 @@ class Matcher:
         If the attribute is derived, an item that lacks it has its value under a synonymous name, so that the same
         attribute has one facet.
         """
+        if (own := self.own.get(name)) is not None:
+            return own
         standard = self.derived.name_of(name)
         read = _attribute(name) if standard is None else _synonymous(name, standard)
         return self._codes(("attribute", name), read, items)
@@ -219,6 +224,8 @@ def _synonymous(name: str, standard: str) -> Callable[[Item], str | None]:
     def read(item: Item) -> str | None:
         if name in item.attributes:
             return plain(item.attributes[name])
+        if not item.attributes:
+            return None
         own = (value for other, value in item.attributes.items() if standard_name(other) == standard)
         value = next(own, None)
         return None if value is None else plain(value)

@@ -34,7 +34,13 @@ class Values(Generic[Value]):
 
     def counts(self, rows: npt.NDArray[np.int32]) -> dict[Value, int]:
         """Return how many of some rows have each value."""
-        codes, counts = np.unique(self._codes[rows], return_counts=True)
+        held = self._codes[rows]
+        if len(self._values) <= 4 * len(rows):
+            numbers = np.bincount(held)
+            codes = np.flatnonzero(numbers)
+            counts = numbers[codes]
+        else:
+            codes, counts = np.unique(held, return_counts=True)
         found = {self._values[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
         return {value: count for value, count in found.items() if value is not None}
 
