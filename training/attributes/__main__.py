@@ -50,6 +50,38 @@ def measure(folder: Path) -> None:
 @main.command()
 @data_argument
 @click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("exported_models/shop-minilm-l3/1"),
+    show_default=True,
+    help="The bundle whose encoder reads the titles.",
+)
+@click.option(
+    "--items", type=click.IntRange(1), default=5000, show_default=True, help="Items to train on, and to test."
+)
+def tagger(folder: Path, model: Path, items: int) -> None:
+    """Train a tagger of title words on Chorus electronics in FOLDER, and compare it with the rules.
+
+    Workers do not use it. Needs the extra `train`. Prints a Markdown table.
+    """
+    from training.attributes.hidden import hidden_items
+    from training.attributes.tagger import measure_tagger
+
+    try:
+        outcomes = measure_tagger(hidden_items(folder), model, items)
+    except (StreamsError, InferenceError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("| trained on | attribute | labels in the text | precision, recall: rules | tagger | both |")
+    click.echo("|---|---|---|---|---|---|")
+    for way, *ways in outcomes:
+        for scores in zip(*ways, strict=True):
+            shown = (f"{each.precision:.3f}, {each.recall:.3f}" for each in (scores[1], scores[0], scores[2]))
+            click.echo(f"| {way} | {scores[0].name} | {scores[1].in_text} | {' | '.join(shown)} |")
+
+
+@main.command()
+@data_argument
+@click.option(
     "--model", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A bundle to compare with."
 )
 def matching(folder: Path, model: Path | None) -> None:
