@@ -21,6 +21,7 @@ from inference.attributes.models import model_key, model_numbers
 from inference.attributes.names import BRAND, CAPACITY, COLOUR, MODEL, QUANTITY, SIZE, standard_name
 from inference.attributes.units import NUMBER, amounts, counts, dimensions
 from inference.encoding.text import MAX_TITLE_CHARS, clean
+from inference.plain_text import readable
 from inference.records import Item
 
 VARYING: Final = (COLOUR, SIZE, CAPACITY, QUANTITY)
@@ -96,7 +97,7 @@ class TitleWords:
         joined = "".join(_WORD.findall(folded))
         models = model_numbers(title)
         own_models = [value for name, value in item.attributes.items() if standard_name(name) == MODEL]
-        brand = brand_words(item.brand or "")
+        brand = brand_words(readable(item.brand or ""))
         return Facts(
             words=words,
             weight=sum(map(self.weight, sorted(words))),

@@ -16,7 +16,7 @@ from inference.attributes.brands import Brands, brand_words, leading_words
 from inference.attributes.derive import CHARS_READ, derive, normal_value
 from inference.attributes.names import BRAND, standard_name
 from inference.encoding.text import MAX_TITLE_CHARS, clean
-from inference.plain_text import has_words
+from inference.plain_text import has_words, readable
 from inference.records import Item
 from inference.retrieval.values import Values
 
@@ -71,7 +71,7 @@ class DerivedColumns:
 
     def having_brand(self, brands: Sequence[str], rows: int) -> Mask:
         """Return which of the first `rows` rows have one of some brands, without regard to case and punctuation."""
-        return self._brand.rows_with({brand_words(brand) for brand in brands}.__contains__, rows)
+        return self._brand.rows_with({brand_words(readable(brand)) for brand in brands}.__contains__, rows)
 
     def counts(self, name: str, rows: npt.NDArray[np.int32]) -> dict[str, int]:
         """Return how many of some rows have each derived value of an attribute."""

@@ -50,6 +50,7 @@ def test_filters_see_own_and_derived_values() -> None:
     assert passing(catalogue, attributes={"quantity": ("6",)}) == {"3"}
     assert passing(catalogue, attributes={"capacity": ("500ml",)}) == {"2"}
     assert passing(catalogue, brands=("Fjell",)) == {"0", "2", "5"}
+    assert passing(catalogue, brands=("<b>Fjell</b>&nbsp;",)) == {"0", "2", "5"}
     assert passing(catalogue, brands=("Acme",)) == {"3"}, "one item is too few to derive a brand"
     without = Conditions(attributes={"colour": ("black", "Black")})
     assert passing(catalogue, without=(without,)) == {"3", "4", "5"}
