@@ -76,7 +76,7 @@ WORDS: dict[Expected, Words] = {
     ),
     Expected.COMPLETENESS: Words(
         "lack the field",
-        "lists lose what the field tells about an action or an item",
+        "lists lose the meaning that the field gives to an action or an item",
         "ask the producer's owner what changed",
     ),
     Expected.TYPES: Words(

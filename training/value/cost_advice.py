@@ -62,7 +62,7 @@ class AssetCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(NamedTuple):
-    """What the rules read; see `AssetCost`."""
+    """The figures that the rules read; see `AssetCost`."""
 
     kind: str
     value: Estimate

@@ -1,4 +1,4 @@
-"""What the data cost: bytes of events and items, memory of tables, and the time of sources. No I/O."""
+"""The cost of data: bytes of events and items, memory of tables, and the time of sources. No I/O."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from training.value.session_log import SessionLog
 from training.value.session_loo_kernels import add_leave_one_out
 
 AGES = 400
-"""Days of age that are told apart."""
+"""Days of age that are distinguished."""
 LONGEST = 20
 """Length of a list: a target beyond it is not found."""
 
