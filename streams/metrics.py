@@ -68,7 +68,7 @@ class Metrics(AssetMetrics):
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
         self.unlearned = self._counter(
             "unlearned_events",
-            "Events from which other shoppers' lists learn nothing, by reason",
+            "Events from which others' lists learn nothing, by reason",
             reason=tuple(UNLEARNED.values()),
         )
         self.privacy_spent = self._counter(
@@ -124,7 +124,6 @@ class Metrics(AssetMetrics):
             "recommendation_score", "Probability of the first item, in lists without a fallback", SHARES
         )
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
-
         self.exposure = self._counter(
             "exposure", "Sum of 1 / log2(1 + rank) over the listed items, by group of items", by=None, group=None
         )

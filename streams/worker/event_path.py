@@ -41,7 +41,6 @@ from streams.worker.processing import Processing, Removal
 from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 
-Decode = Callable[[bytes | None, bytes | None], Interaction]
 Readable = tuple[Message, Interaction, Vector | None, bool]
 """A message, its interaction, the vector of a search, and whether a list is ranked for it."""
 
@@ -73,7 +72,7 @@ class EventPath:
     metrics: Metrics
     assets: AssetPath
     forgotten: Forgotten = field(default_factory=Forgotten)
-    _decoders: Mapping[str, Decode] = field(init=False)
+    _decoders: Mapping[str, Callable[[bytes | None, bytes | None], Interaction]] = field(init=False)
     _processed: asyncio.Queue[Processing | Removal] = field(default_factory=asyncio.Queue)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _producing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -208,8 +207,7 @@ class EventPath:
         """
         processing.shoppers = [shopper for shopper in stored if shopper not in unreadable]
         places = {shopper: place for place, shopper in enumerate(processing.shoppers)}
-        events: list[Event] = []
-        messages: list[Message] = []
+        events, messages = list[Event](), list[Message]()
         for message, interaction, vector, ranked in readable:
             shopper = self.profiles.shopper(message)
             if shopper in unreadable:
