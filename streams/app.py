@@ -265,7 +265,12 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
         owners=owners,
         publisher=Publisher(events.delivery.producer, settings.topics),
         suggestions=Suggesting(keeper),
-        assets=AssetCatalogue(settings, events.assets.history, lambda: events.slots.current.bundle.manifest),
+        assets=AssetCatalogue(
+            settings,
+            events.assets.history,
+            manifest=lambda: events.slots.current.bundle.manifest,
+            findings=lambda: events.assets.quality.findings,
+        ),
         list_size=min(settings.retrieval.list_size, MOST_ITEMS),
     )
     if settings.service.console == "off":

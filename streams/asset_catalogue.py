@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -12,6 +12,7 @@ from inference.errors import BundleError
 from inference.manifest import Manifest
 from inference.manifest_files import read_manifest
 from streams.assets.building import inventory_of
+from streams.assets.expectations import Finding
 from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts, Inventory
 from streams.assets.observed import Observed
@@ -41,12 +42,14 @@ class AssetCatalogue:
         history: the profiles of all workers.
         manifest: returns the manifest of the serving model, None if it is not known.
         ask_brokers: returns what the brokers know about topics.
+        findings: returns the open findings of data quality.
     """
 
     settings: Settings
     history: AssetHistory
     manifest: Callable[[], Manifest | None]
     ask_brokers: Callable[[], Awaitable[BrokerFacts]] | None = None
+    findings: Callable[[], Sequence[Finding]] = tuple
     _kept: Inventory | None = None
     _kept_until: float = 0.0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -57,7 +60,8 @@ class AssetCatalogue:
             if self._kept is None or monotonic() > self._kept_until:
                 # The event loop goes on to apply profiles, so the thread works on a copy.
                 history, broker = self.history.copy(), await self._broker()
-                self._kept = await asyncio.to_thread(inventory, self.settings, history, broker, self.manifest())
+                found = tuple(self.findings())
+                self._kept = await asyncio.to_thread(inventory, self.settings, history, broker, self.manifest(), found)
                 self._kept_until = monotonic() + KEPT_S
             return self._kept
 
@@ -87,7 +91,13 @@ async def _serving_manifest(settings: Settings) -> Manifest | None:
         return None
 
 
-def inventory(settings: Settings, history: AssetHistory, broker: BrokerFacts, manifest: Manifest | None) -> Inventory:
+def inventory(
+    settings: Settings,
+    history: AssetHistory,
+    broker: BrokerFacts,
+    manifest: Manifest | None,
+    findings: tuple[Finding, ...] = (),
+) -> Inventory:
     """Return the inventory of an installation."""
     names, now_ms = topic_names(settings), round(time() * 1000)
     hours = history.hours()
@@ -108,6 +118,7 @@ def inventory(settings: Settings, history: AssetHistory, broker: BrokerFacts, ma
             broker=broker,
             manifest=manifest,
             sources=settings.retrieval.sources,
+            findings=findings,
         )
     )
 

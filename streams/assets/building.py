@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inference.manifest import DataInput, Manifest, vector_space
+from streams.assets.expectations import Finding
 from streams.assets.fields import ITEM, OPEN_FIELDS
 from streams.assets.inventory import (
     KINDS,
     Asset,
     Consumer,
+    DataFinding,
     Field,
     Inventory,
     Kind,
@@ -55,6 +57,23 @@ def inventory_of(observed: Observed) -> Inventory:
         app_id=observed.app_id,
         assets=tuple(assets),
         lineage=lineage_of(assets, observed.profiles, observed.names, observed.manifest, observed.sources),
+        findings=tuple(_finding(each, observed) for each in observed.findings),
+    )
+
+
+def _finding(found: Finding, observed: Observed) -> DataFinding:
+    topics = {full: name for name, full in observed.names.items()}
+    is_event = found.type in EVENT_PURPOSES
+    return DataFinding(
+        asset=f"event/{found.type}" if is_event else f"topic/{topics.get(found.topic, found.topic)}",
+        producer=found.producer,
+        field=found.field,
+        kind=str(found.kind),
+        severity=found.severity,
+        since=moment(found.since_ms),
+        sentence=found.sentence,
+        shoppers=found.shoppers,
+        remedy=found.remedy,
     )
 
 

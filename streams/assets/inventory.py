@@ -200,6 +200,31 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
         return reached - {start}
 
 
+class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A departure from what is expected of a stream, see docs/assets.md.
+
+    Attributes:
+        asset: the event type, by id, or the topic for refused messages.
+        producer, field: the producer, and the field if it concerns one.
+        kind: the kind of expectation.
+        severity: high or medium.
+        since: when it was found.
+        sentence: what is wrong.
+        shoppers: what it means for shoppers.
+        remedy: what to do.
+    """
+
+    asset: str
+    producer: str
+    field: str
+    kind: str
+    severity: str
+    since: At | None
+    sentence: str
+    shoppers: str
+    remedy: str
+
+
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All data assets of an installation.
 
@@ -209,6 +234,8 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         app_id: the consumer group of the workers.
         assets: the assets, by kind and name.
         lineage: what feeds what.
+        findings: open findings of data quality, the severe ones first. Only workers know them, so `intentstream assets
+            show` has none.
     """
 
     made_at: At
@@ -216,6 +243,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     app_id: str
     assets: tuple[Asset, ...]
     lineage: Lineage
+    findings: tuple[DataFinding, ...] = ()
 
     def asset(self, name: str) -> Asset | None:
         """Return the asset with an id or, if only one has it, a name."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inference.manifest import Manifest
+from streams.assets.expectations import Finding
 from streams.assets.fields import REFUSED
 from streams.assets.inventory import BrokerFacts, Producer
 from streams.assets.profile import Stream, StreamProfile
@@ -30,6 +31,7 @@ class Observed:
         broker: what the brokers report.
         manifest: the manifest of the serving model, None if it is not known.
         sources: the candidate sources in use.
+        findings: open findings of data quality.
     """
 
     app_id: str
@@ -44,6 +46,7 @@ class Observed:
     broker: BrokerFacts = field(default_factory=BrokerFacts)
     manifest: Manifest | None = None
     sources: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def merged(self, wanted: Callable[[Stream], bool]) -> StreamProfile:
         """Return the profile of several streams together."""

@@ -763,6 +763,8 @@ export interface components {
          *         app_id: the consumer group of the workers.
          *         assets: the assets, by kind and name.
          *         lineage: what feeds what.
+         *         findings: open findings of data quality, the severe ones first. Only workers know them, so `intentstream assets
+         *             show` has none.
          */
         Inventory: {
             /** Format: date-time */
@@ -771,6 +773,8 @@ export interface components {
             app_id: string;
             assets: components["schemas"]["Asset"][];
             lineage: components["schemas"]["Lineage"];
+            /** @default [] */
+            findings?: components["schemas"]["DataFinding"][];
         };
         /**
          * Asset
@@ -966,7 +970,7 @@ export interface components {
         };
         /**
          * Edge
-         * @description What feeds what, and how. Training and control do not count as the way of the data.
+         * @description An edge of the lineage: what feeds what, and how. Training and control are no flow of data.
          */
         Edge: {
             source: string;
@@ -974,6 +978,31 @@ export interface components {
             label: string;
             /** @enum {unknown} */
             kind: "control" | "data" | "training";
+        };
+        /**
+         * DataFinding
+         * @description A departure from what is expected of a stream, see docs/assets.md.
+         *
+         *     Attributes:
+         *         asset: the event type, by id, or the topic for refused messages.
+         *         producer, field: the producer, and the field if it concerns one.
+         *         kind: the kind of expectation.
+         *         severity: high or medium.
+         *         since: when it was found.
+         *         sentence: what is wrong.
+         *         shoppers: what it means for shoppers.
+         *         remedy: what to do.
+         */
+        DataFinding: {
+            asset: string;
+            producer: string;
+            field: string;
+            kind: string;
+            severity: string;
+            since: string | null;
+            sentence: string;
+            shoppers: string;
+            remedy: string;
         };
         /**
          * Accepted

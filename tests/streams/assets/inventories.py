@@ -10,6 +10,7 @@ from inference.manifest_files import read_manifest
 from inference.types import Item
 from streams.asset_catalogue import topic_names
 from streams.assets.building import inventory_of
+from streams.assets.expectations import Finding
 from streams.assets.inventory import BrokerFacts, GroupFacts, Inventory, TopicFacts
 from streams.assets.observed import Observed
 from streams.assets.profile import Observation, Stream
@@ -63,6 +64,7 @@ def small_inventory(
     *,
     facts: BrokerFacts | None = None,
     sources: Iterable[str] | None = None,
+    findings: tuple[Finding, ...] = (),
 ) -> Inventory:
     """Return the inventory of these messages."""
     found = profiles(messages() if given is None else given)
@@ -79,5 +81,6 @@ def small_inventory(
             broker=broker() if facts is None else facts,
             manifest=read_manifest(BUNDLE),
             sources=SETTINGS.retrieval.sources if sources is None else tuple(sources),
+            findings=findings,
         )
     )

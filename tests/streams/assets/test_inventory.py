@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from streams.assets.expectations import Expected, Finding
 from streams.assets.inventory import BrokerFacts, Inventory, Lineage
 from streams.assets.registry import LISTS
+from streams.exports.report import report
 from tests.streams.assets.inventories import EVIL, NAMES, SETTINGS, small_inventory
 from tests.streams.shoppers import NOW_MS
 
@@ -132,6 +134,21 @@ def test_without_workers_and_brokers_there_is_still_an_inventory() -> None:
     assert (clicks.rate, clicks.size_bytes, clicks.last_seen, clicks.partitions) == (None, None, None, 8)
     assert clicks.unknown == {"brokers": "no connection"}
     assert {each.name for each in clicks.fields} >= {"user_id", "item_id", "context"}
+
+
+def test_findings_name_the_event_type_or_the_topic() -> None:
+    finding = Finding(
+        topic="clicks", type="click", producer=EVIL, field="price", kind=Expected.COMPLETENESS, observed=0.5, limit=0.1,
+        since_ms=NOW_MS, severity="medium", sentence="price is missing", shoppers="-", remedy="-",
+    )  # fmt: skip
+    refused = msgspec.structs.replace(finding, type="refused", field="", kind=Expected.REFUSED, severity="high")
+    made = small_inventory(findings=(finding, refused))
+    assert [(each.asset, each.kind, each.severity) for each in made.findings] == [
+        ("event/click", "completeness", "medium"), ("topic/clicks", "refused", "high")
+    ]  # fmt: skip
+    page = report(made)
+    assert "price is missing" in page
+    assert EVIL not in page
 
 
 def test_an_inventory_is_the_same_after_json() -> None:
