@@ -18,12 +18,11 @@ from streams.assets.inventory import Inventory
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
 from streams.http.languages import language_for
-from streams.http.lists import MadeList, Matches
+from streams.http.lists import MadeList, Matches, only_matching
 from streams.http.maker import ListMaker
 from streams.http.messages import (
     Accepted,
     ItemList,
-    ListedItem,
     RankedItems,
     SearchResults,
     SuggestedQueries,
@@ -195,7 +194,7 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
     made = await backend.maker.make(request)
     matches = made.matches or NO_MATCHES
     if query.matching:
-        made = replace(made, items=_only_matching(made.items))
+        made = replace(made, items=only_matching(made.items))
     return SearchResults(
         query=query.q,
         user_id=query.user,
@@ -204,12 +203,6 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
         related=backend.suggestions.related(query.q),
         **_fields(made),
     )
-
-
-def _only_matching(items: tuple[ListedItem, ...]) -> tuple[ListedItem, ...]:
-    """Return the items that match, with new ranks."""
-    kept = (each for each in items if each.matches is True)
-    return tuple(msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(kept, start=1))
 
 
 async def suggest(backend: Backend, call: Call) -> SuggestedQueries | Answer:

@@ -174,3 +174,9 @@ def _sentence(servable: Servable, language: Language | None) -> Callable[[Becaus
 
 def _model(servable: Servable) -> ModelRef:
     return ModelRef(name=servable.bundle.name, version=servable.bundle.version)
+
+
+def only_matching(items: tuple[ListedItem, ...]) -> tuple[ListedItem, ...]:
+    """Return the items that match, with new ranks."""
+    kept = (each for each in items if each.matches is True)
+    return tuple(msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(kept, start=1))
