@@ -71,6 +71,10 @@ class QualityMonitor:
         rules: the file of expectations.
         reference_ms: least time of the reference period.
         interval_ms: interval of the snapshots.
+
+    Attributes:
+        newest_ms: end of the newest interval.
+        watched_from_ms: a stream cannot be silent before this time: nobody may have published snapshots.
     """
 
     def __init__(self, rules: Rules, reference_ms: float, interval_ms: float) -> None:
@@ -83,6 +87,7 @@ class QualityMonitor:
         self._judged_hour_ms = 0
         self._evaluated_ms = 0
         self.newest_ms = 0
+        self.watched_from_ms = 0
 
     @property
     def findings(self) -> list[Finding]:
@@ -230,6 +235,7 @@ class QualityMonitor:
         if not is_expected:
             return
         (expectation,) = is_expected
+        quiet_ms = now_ms - max(state.last_ms, self.watched_from_ms)
         missing = state.per_second * state.shoppers * quiet_ms / 1000
         longest_ms = INTERVALS * self._interval_ms * (ALL_SILENT if now_ms - self.newest_ms > self._interval_ms else 1)
         is_silent = state.steady >= STEADY and quiet_ms >= longest_ms and missing >= SILENT_SHOPPERS

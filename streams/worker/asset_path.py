@@ -126,7 +126,9 @@ class AssetPath:
                 continue
             await (await self.producer.send(self.settings.topics.asset_profiles, snapshot.key, value))
         if self.is_current:
-            await self._evaluate(round(time() * 1000))  # also if nothing arrives any more
+            now_ms = round(time() * 1000)
+            self.quality.watched_from_ms = self.quality.watched_from_ms or now_ms
+            await self._evaluate(now_ms)  # also if nothing arrives any more
 
     @property
     def is_current(self) -> bool:

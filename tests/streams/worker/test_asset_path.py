@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 
 from streams.assets.expectations import Expected
 from streams.assets.profile import Observation, Stream
-from streams.assets.snapshots import Acceptance, Snapshot, encode_acceptance, encode_snapshot
+from streams.assets.snapshots import HOUR_MS, Acceptance, Snapshot, encode_acceptance, encode_snapshot
 from streams.metrics import Metrics
 from streams.settings import load_settings
 from streams.worker.asset_path import AssetPath
@@ -100,8 +100,22 @@ async def test_old_profiles_are_evaluated_without_a_report(watched: Watched, cap
     assert len(path.quality.findings) == 1
     assert _findings(path) == 0
     reader.caught_up.set()
-    await path.publish()
+    await _feed(path, _wrong(watched, 1))
     assert _findings(path) == 1
+
+
+async def test_after_an_outage_of_all_workers_no_producer_is_silent(
+    path: AssetPath, watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _feed(path, watched.snapshots)
+    began_ms = watched.now_ms + HOUR_MS
+    for later_ms in (0, 60_000, 120_000):
+        monkeypatch.setattr("streams.worker.asset_path.time", lambda: (began_ms + later_ms) / 1000)  # noqa: B023
+        await path.publish()
+        assert caplog.records == []
+    monkeypatch.setattr("streams.worker.asset_path.time", lambda: (began_ms + 240_000) / 1000)
+    await path.publish()
+    assert {each.kind for each in path.quality.findings} == {Expected.SILENCE}
 
 
 async def test_an_acceptance_clears_the_findings_and_what_was_learned(path: AssetPath, watched: Watched) -> None:
