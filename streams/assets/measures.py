@@ -39,6 +39,8 @@ MARKS = {
     Expected.DISORDER: DISORDER,
     Expected.ROBOTS: ROBOT,
 }
+EXPLAINED = frozenset({Expected.DRIFT, Expected.MEANING})
+"""Kinds that another departure of the same field explains."""
 EXAMPLES = 3
 
 
@@ -83,6 +85,21 @@ def measure_all(
     """
     found = (_measure(profile, each, usual) for each in expectations)
     return [each for each in found if each is not None]
+
+
+def unexplained(measures: Iterable[Measure]) -> list[Measure]:
+    """Return measures of a stream, without the departures that another departure of the same field explains.
+
+    Another range or other values are also another distribution. One finding is enough.
+    """
+    measures = list(measures)
+    beyond = {each.expectation.field for each in measures if each.is_beyond and each.expectation.kind not in EXPLAINED}
+    return [
+        each._replace(is_beyond=False, is_large=False)
+        if each.expectation.kind in EXPLAINED and each.expectation.field in beyond
+        else each
+        for each in measures
+    ]
 
 
 def refused_measure(refused: int, messages: int, expectation: Expectation) -> Measure | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from streams.assets.expectations import HIGH, WORDS, Expectation, Expected, Finding
 from streams.assets.fields import REFUSED
-from streams.assets.measures import Measure, measure_all, refused_measure
+from streams.assets.measures import Measure, measure_all, refused_measure, unexplained
 from streams.assets.profile import Stream, StreamProfile
 
 __all__ = ["Expectation", "Expected", "Finding", "evaluate", "finding_of", "merged"]
@@ -31,7 +31,7 @@ def evaluate(
         totals[stream.topic, stream.producer] += profile.messages
     for stream, profile in profiles.items():
         wanted = list(expectations(stream))
-        measures = measure_all(profile, wanted, usual.get(stream))
+        measures = unexplained(measure_all(profile, wanted, usual.get(stream)))
         if stream.type == REFUSED:
             found = (refused_measure(profile.messages, totals[stream.topic, stream.producer], each) for each in wanted)
             measures = [each for each in found if each is not None]

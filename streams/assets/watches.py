@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from streams.assets.expectations import Expected, Finding
-from streams.assets.measures import Measure
+from streams.assets.measures import Measure, unexplained
 from streams.assets.profile import Stream
 from streams.assets.quality import finding_of
 
 AGAIN, CLEAR_AFTER = 2, 2
 """Evaluations in a row that open a finding whose departure is not large, and that close a finding."""
-EXPLAINED = frozenset({Expected.DRIFT, Expected.MEANING})
-"""Kinds that another finding of the same field explains."""
-
 Place = tuple[Stream, Expected, str]
 
 
@@ -53,15 +50,9 @@ class Watches:
         self._now_ms, self.opened, self.closed = now_ms, [], []
 
     def note_all(self, measures: Iterable[Measure]) -> None:
-        """Take the measures of a stream. Another range or other values are also another distribution: one is enough."""
-        measures = list(measures)
-        beyond = {
-            each.expectation.field for each in measures if each.is_beyond and each.expectation.kind not in EXPLAINED
-        }
-        for each in measures:
-            name = each.expectation.field
-            is_explained = bool(name) and name in beyond and each.expectation.kind in EXPLAINED
-            self.note(each._replace(is_beyond=False, is_large=False) if is_explained else each)
+        """Take the measures of a stream."""
+        for each in unexplained(measures):
+            self.note(each)
 
     def note(self, measure: Measure, clear_after: int = CLEAR_AFTER) -> None:
         """Open, renew or close the finding of an expectation."""
