@@ -70,7 +70,7 @@ WORDS: dict[Expected, Words] = {
         "block the robots in front of the shop, or leave out monitoring traffic",
     ),
     Expected.PERSONAL_DATA: Words(
-        "contain an e-mail address, a phone or a card number",
+        "contain an e-mail or postal address, a phone or a card number",
         "personal data may be stored where nobody expects it",
         "remove the data at the producer, and delete what is stored",
     ),
