@@ -10,7 +10,14 @@ from training.evaluation.figures import percent
 from training.evaluation.report import Estimate
 
 Advice = Literal[
-    "keep", "collect more", "sample", "shorten retention", "stop collecting", "switch off", "measure longer"
+    "keep",
+    "collect more",
+    "sample",
+    "shorten retention",
+    "stop collecting",
+    "switch off",
+    "measure longer",
+    "measure otherwise",
 ]
 
 NEGLIGIBLE = 0.005
@@ -20,6 +27,7 @@ RARE = 0.5
 EXPENSIVE = 4.0
 """An event type whose part of the cost is so many times its part of the value can be sampled."""
 RULES = (
+    "measure otherwise: no list depends on it, so this protocol does not use it (--protocol)",
     f"stop collecting (sources: switch off; history: shorten retention): the interval of the loss ends below "
     f"{NEGLIGIBLE:.1%} of the metric",
     f"collect more: the interval of the loss is above 0, and less than {RARE:.0%} of the events or items have it",
@@ -74,6 +82,8 @@ class Facts(NamedTuple):
 def advise(facts: Facts) -> tuple[Advice, str]:
     """Return the advice on an asset, and why."""
     value, between = facts.value, f"{percent(facts.value)}"
+    if value.low == value.high == 0.0:
+        return "measure otherwise", "no list changed without it: another protocol may use it"
     if value.high < NEGLIGIBLE:
         advice: Advice = {"source": "switch off", "history": "shorten retention"}.get(  # type: ignore[assignment]
             facts.kind, "stop collecting"

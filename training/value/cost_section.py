@@ -71,10 +71,10 @@ class CostSection:
         return self.found
 
     def sentence(self) -> str:
-        """Name the assets for each advice but to keep, and to measure longer."""
+        """Name the assets for each advice that changes something."""
         named: dict[str, list[str]] = {}
         for each in self.found.assets:
-            if each.advice not in ("keep", "measure longer"):
+            if each.advice not in ("keep", "measure longer", "measure otherwise"):
                 named.setdefault(each.advice, []).append(each.title)
         parts = [f"{advice}: {', '.join(names)}" for advice, names in named.items()]
         return f"Advice: {'; '.join(parts) if parts else 'keep everything, or measure longer'}."

@@ -92,9 +92,10 @@ def test_metrics_without_events_are_refused(tmp_path: Path) -> None:
         (Facts("history", Estimate(0.0, -0.001, 0.001), 0.9, 0.0, 0.9), "shorten retention"),
         (Facts("source", Estimate(-0.02, -0.03, -0.01), 0.9, 0.0, None), "switch off"),
         (Facts("source", Estimate(0.01, -0.01, 0.03), 0.1, 0.2, None), "measure longer"),
+        (Facts("source", Estimate(0.0, 0.0, 0.0), 0.1, 0.0, None), "measure otherwise"),
     ],
 )
 def test_advice_follows_the_rules(facts: Facts, advice: str) -> None:
     found, reason = advise(facts)
     assert found == advice
-    assert "%" in reason
+    assert ("%" in reason) == (advice != "measure otherwise")
