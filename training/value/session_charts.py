@@ -112,7 +112,8 @@ def value_and_cost(rows: Sequence[AssetCost]) -> str:
             axes.errorbar([100 * each.cost_share for each in own], [100 * each.value for each in values],
                           yerr=100 * np.array(errors(values)), fmt="o", color=colour, ecolor=colour, elinewidth=0.5,
                           label=kind)  # fmt: skip
-            for each in own:
+            # The names of assets without any value would cover each other.
+            for each in (each for each in own if each.value.value):
                 axes.annotate(each.name, (100 * each.cost_share, 100 * each.value.value), fontsize=8,
                               textcoords="offset points", xytext=(5, 4))  # fmt: skip
         axes.axhline(0, color=INK, linewidth=0.8)
