@@ -101,10 +101,14 @@ browser: ## Install Chromium for the tests of pages (Debian and Ubuntu, as root)
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
 
+# As in streams/cli.py: msgspec's types may crash Python when it collects them at its end.
+AT_END := import atexit, gc; atexit.register(gc.freeze)
+
 clients: $(STAMP) ## Generate the OpenAPI and AsyncAPI documents and the types of the TypeScript client (needs Node)
-	$(BIN)/python -c 'import json; from streams.http.openapi import document; print(json.dumps(document(), indent=2))' \
+	$(BIN)/python -c '$(AT_END); import json; from streams.http.openapi import document; print(json.dumps(document(), indent=2))' \
 		> clients/openapi.json
-	$(BIN)/python -c 'import json; from streams.asset_catalogue import default_asyncapi as made; print(json.dumps(made(), indent=2))' \
+	$(BIN)/python -c '$(AT_END); import json; from streams.asset_catalogue import default_asyncapi as made; \
+		print(json.dumps(made(), indent=2))' \
 		> clients/asyncapi.json
 	npm ci --prefix clients/typescript --ignore-scripts
 	npm run generate --prefix clients/typescript

@@ -271,12 +271,13 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
             manifest=lambda: events.slots.current.bundle.manifest,
             findings=lambda: events.assets.quality.findings,
         ),
+        quality=events.assets.quality,
         list_size=min(settings.retrieval.list_size, MOST_ITEMS),
     )
     if settings.service.console == "off":
         return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
     console = Console(
-        backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics)),
+        backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics), events.assets),
         access=Access(settings.service, gate.clients),
         health=app.health,
         language=settings.retrieval.language,

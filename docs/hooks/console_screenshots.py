@@ -81,10 +81,25 @@ def shot(page: Page, name: str) -> None:
         raise SystemExit(f"{path}: required at most {MOST_BYTES} bytes")
 
 
+def data_pictures(browser: Browser, console: str) -> None:
+    """Write the pictures of the page Data, when the wrong data that begins half-way is found."""
+    page = page_of(browser)
+    page.goto(f"{console}data")
+    page.wait_for_selector("#findings li.high")
+    page.wait_for_timeout(15_000)  # the other findings, and the assets
+    shot(page, "data")
+    page.goto(f"{console}data/stream?topic=clicks&type=purchase&producer=shop-app")
+    page.locator("#h-fields").evaluate("each => each.scrollIntoView()")
+    shot(page, "data-stream")
+
+
 def main() -> None:
-    """Write all pictures."""
+    """Write all pictures, or with the argument `data` those of the page Data only."""
     OUTPUT.mkdir(exist_ok=True)
     with demo() as (console, shopper), chromium() as browser:
+        if sys.argv[1:] == ["data"]:
+            data_pictures(browser, console)
+            return
         page = page_of(browser)
         visitor = f"{console}?user=visitor"
         search(page, visitor, "coffee")
@@ -122,6 +137,7 @@ def main() -> None:
         phone = page_of(browser, phone=True)
         search(phone, f"{console}?user=phone", "apples")
         shot(phone, "phone")
+        data_pictures(browser, console)
 
 
 if __name__ == "__main__":

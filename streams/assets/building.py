@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from inference.manifest import DataInput, Manifest, vector_space
 from streams.assets.expectations import Finding
 from streams.assets.fields import ITEM, OPEN_FIELDS
@@ -57,24 +59,15 @@ def inventory_of(observed: Observed) -> Inventory:
         app_id=observed.app_id,
         assets=tuple(assets),
         lineage=lineage_of(assets, observed.profiles, observed.names, observed.manifest, observed.sources),
-        findings=tuple(_finding(each, observed) for each in observed.findings),
+        findings=tuple(map(data_finding, observed.findings)),
     )
 
 
-def _finding(found: Finding, observed: Observed) -> DataFinding:
-    topics = {full: name for name, full in observed.names.items()}
-    is_event = found.type in EVENT_PURPOSES
-    return DataFinding(
-        asset=f"event/{found.type}" if is_event else f"topic/{topics.get(found.topic, found.topic)}",
-        producer=found.producer,
-        field=found.field,
-        kind=str(found.kind),
-        severity=found.severity,
-        since=moment(found.since_ms),
-        sentence=found.sentence,
-        shoppers=found.shoppers,
-        remedy=found.remedy,
-    )
+def data_finding(finding: Finding) -> DataFinding:
+    """Return a finding as consumers read it."""
+    fields = msgspec.structs.asdict(finding)
+    given = {name: fields[name] for name in DataFinding.__struct_fields__ if name in fields}
+    return DataFinding(**given, since=moment(finding.since_ms))
 
 
 def _topic(name: str, spec: AssetSpec, observed: Observed) -> Asset:

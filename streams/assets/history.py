@@ -31,6 +31,8 @@ class AssetHistory:
         self._sealed_ms = 0
         self.newest_ms = 0
         """End of the newest interval."""
+        self.changes = 0
+        """Number of snapshots so far. A reader that finds it unchanged need not read again."""
 
     def apply(self, snapshot: Snapshot) -> tuple[StreamProfile, StreamProfile] | None:
         """Add a snapshot. Return the profiles of its interval and its hour, None if its hour is over.
@@ -42,30 +44,46 @@ class AssetHistory:
             return None
         self._hours.setdefault(snapshot.hour_ms, {})[snapshot.worker, snapshot.stream] = snapshot.hour
         self._windows.append(snapshot)
+        self.changes += 1
         self.newest_ms = max(self.newest_ms, snapshot.until_ms)
         while self._windows[0].until_ms < self.newest_ms - WINDOWS_MS:
             self._windows.popleft()
         self._seal()
         return profiles
 
-    def window(self, seconds: float = 60.0) -> Profiles:
-        """Return the profiles of the intervals that ended in the last seconds before the newest one's end."""
+    def intervals(self) -> tuple[Snapshot, ...]:
+        """Return the snapshots of the intervals that are kept, oldest first. Those of a quiet stream are missing."""
+        return tuple(self._windows)
+
+    def window(self, seconds: float = 60.0, only: Stream | None = None) -> Profiles:
+        """Return the profiles of the intervals that ended in the last seconds before the newest one's end.
+
+        With `only`, the other streams are left out: merging sketches takes time.
+        """
         since_ms = self.newest_ms - seconds * 1000
-        return _merged((each.stream, each.window) for each in self._windows if each.until_ms > since_ms)
+        return _merged(
+            (each.stream, each.window)
+            for each in self._windows
+            if each.until_ms > since_ms and only in (None, each.stream)
+        )
 
     def hours(self) -> list[int]:
         """Return the starts of the hours that are kept, in order."""
         return sorted(self._hours)
 
-    def hour(self, hour_ms: int) -> Profiles:
-        """Return the profiles of an hour."""
-        return _merged((stream, record) for (_, stream), record in self._hours.get(hour_ms, {}).items())
+    def records(self, hour_ms: int) -> list[tuple[Stream, StreamRecord]]:
+        """Return the records of an hour, one of each worker and stream, with unread sketches."""
+        return [(stream, record) for (_, stream), record in self._hours.get(hour_ms, {}).items()]
 
-    def last_hours(self, number: int = HOURS) -> Profiles:
+    def hour(self, hour_ms: int, only: Stream | None = None) -> Profiles:
+        """Return the profiles of an hour, those of one stream only with `only`."""
+        return _merged((stream, record) for stream, record in self.records(hour_ms) if only in (None, stream))
+
+    def last_hours(self, number: int = HOURS, only: Stream | None = None) -> Profiles:
         """Return the profiles of the last hours together, the present one included."""
         merged = Profiles()
         for hour_ms in self.hours()[-number:]:
-            merged.merge(self.hour(hour_ms))
+            merged.merge(self.hour(hour_ms, only))
         return merged
 
     def hourly_messages(self) -> dict[Stream, list[int]]:

@@ -201,25 +201,23 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A departure from what is expected of a stream, see docs/assets.md.
+    """Wrong data of a producer.
 
-    Attributes:
-        asset: the event type, by id, or the topic for refused messages.
-        producer, field: the producer, and the field if it concerns one.
-        kind: the kind of expectation.
-        severity: high or medium.
-        since: when it was found.
-        sentence: what is wrong.
-        shoppers: what it means for shoppers.
-        remedy: what to do.
+    `topic`, `type`, `producer` and `field` are the place; producer and field are untrusted text, and `field` is empty
+    for the whole message. `kind` is the kind of expectation, and `observed` and `limit` what was measured and accepted.
+    `since` is the time at which it was found. `severity` is high if shoppers are likely to notice, otherwise medium.
+    `sentence`, `shoppers` and `remedy` are what is wrong, what it means for shoppers, and what to do.
     """
 
-    asset: str
+    topic: str
+    type: str
     producer: str
     field: str
     kind: str
-    severity: str
+    observed: float
+    limit: float
     since: At | None
+    severity: str
     sentence: str
     shoppers: str
     remedy: str

@@ -26,6 +26,7 @@ from streams.client.calls import (
 from streams.contracts.messages import Interaction
 from streams.http.messages import (
     Accepted,
+    DataFindings,
     ItemList,
     RankedItems,
     SearchResults,
@@ -92,6 +93,10 @@ class Client:
     def assets(self) -> Inventory:
         """Return the inventory of data assets."""
         return self._send(get(Inventory, "/v1/assets", {}))
+
+    def findings(self) -> DataFindings:
+        """Return what is wrong with the data that producers send."""
+        return self._send(get(DataFindings, "/v1/assets/findings", {}))
 
     def related(self, item: str, **options: Unpack[PlacedOptions]) -> ItemList:
         """Return items that go with an item."""
@@ -171,6 +176,10 @@ class AsyncClient:
     async def assets(self) -> Inventory:
         """Return the inventory of data assets."""
         return await self._send(get(Inventory, "/v1/assets", {}))
+
+    async def findings(self) -> DataFindings:
+        """Return what is wrong with the data that producers send."""
+        return await self._send(get(DataFindings, "/v1/assets/findings", {}))
 
     async def related(self, item: str, **options: Unpack[PlacedOptions]) -> ItemList:
         """Return items that go with an item."""

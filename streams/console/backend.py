@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -21,6 +21,7 @@ from inference.records import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.console.access import Viewer
+from streams.console.data_streams import StreamsReader
 from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
 from streams.console.gauges import Gauges
@@ -36,6 +37,7 @@ from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.queries import ListRequest
 from streams.items.live import LiveCatalogue
+from streams.worker.asset_path import AssetPath
 
 CONSOLE = "console"
 """Name of the console as a producer."""
@@ -69,6 +71,11 @@ class ConsoleBackend:
     service: Backend
     feed: Feed
     gauges: Gauges
+    assets: AssetPath
+    streams: StreamsReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = StreamsReader(self.assets.history, self.assets.settings.topics.consumed)
 
     @property
     def live(self) -> LiveCatalogue:

@@ -34,6 +34,11 @@ def lines(series: Mapping[str, Sequence[float | None]], least: float = 0.0) -> l
     ]
 
 
+def sparkline(values: Sequence[float]) -> list[str]:
+    """Return the points of one line, from 0 to its greatest value."""
+    return _parts(values, max(values, default=0.0) or 1.0)
+
+
 def _parts(values: Sequence[float | None], top: float) -> list[str]:
     step = WIDTH / max(len(values) - 1, 1)
     parts: list[list[str]] = [[]]

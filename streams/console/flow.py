@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -40,9 +40,9 @@ async def page(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Res
     return view.page("flow.html", **_parts(backend), shoppers=shoppers, problem=backend.feed.problem)
 
 
-async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, given: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     """Return the page's content."""
-    view = View(viewer, user, "flow")
+    view = View(viewer, given.get("user", ""), "flow")
     return [("flow", render("_flow.html", view=view, **_parts(backend)))]
 
 

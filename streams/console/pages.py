@@ -14,8 +14,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference.plain_text import printable
 from streams.console.access import Viewer
 from streams.console.cards import FALLBACKS, LAST
+from streams.console.numbers import bytes_text, clock_text, duration_text, number_text, rate_text
 from streams.console.words import current_language, gettext, ngettext
 
 HERE = Path(__file__).parent
@@ -75,6 +77,12 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def _with_code(text: str) -> Markup:
+    """Return a text whose parts between backticks are code."""
+    parts = enumerate(text.split("`"))
+    return Markup().join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
+
+
 def heading_of(status: HTTPStatus) -> str:
     """Return the heading of an error page."""
     return gettext(HEADINGS.get(status, status.phrase))
@@ -92,8 +100,10 @@ _templates = Environment(
 _templates.policies["ext.i18n.trimmed"] = True
 _templates.globals.update(link=link, values=_values, language=current_language, gettext=gettext, ngettext=ngettext)
 _templates.filters.update(
-    ms=_milliseconds, percent=_percent, in_words=_in_words, after_last=_after_last, lower_first=_lower_first
-)
+    ms=_milliseconds, percent=_percent, in_words=_in_words, after_last=_after_last, lower_first=_lower_first,
+    number=number_text, duration=duration_text, rate=rate_text, bytes=bytes_text, clock=clock_text, clean=printable,
+    with_code=_with_code,
+)  # fmt: skip
 
 
 def render(template: str, **values: object) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -15,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from inference.ranking.sentences import Language
-from streams.console import flow, shop, shopper
+from streams.console import data, data_assets, flow, shop, shopper
 from streams.console.access import Access, Viewer
 from streams.console.backend import ConsoleBackend
 from streams.console.gauges import EVERY_S
@@ -34,8 +37,8 @@ SOON_S = 0.3
 CHECK_S = 1.0
 """Time after which a stream looks whether the worker stops, also if nothing is new."""
 
-Parts = Callable[[ConsoleBackend, Viewer, str], Awaitable[Sequence[tuple[str, str]]]]
-"""Function that returns the parts of a page that have changed: their names and HTML."""
+Parts = Callable[[ConsoleBackend, Viewer, Mapping[str, str]], Awaitable[Sequence[tuple[str, str]]]]
+"""Function that returns the parts of a page, by the parameters of its address: their names and HTML."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,12 @@ class Console:
             Route("/shopper/live", self._stream(shopper.live, inspects=True)),
             Route("/flow", self._page(flow.page, inspects=True)),
             Route("/flow/live", self._stream(flow.live, inspects=True, every_s=EVERY_S)),
+            Route("/data", self._page(data.page, inspects=True, follows=False)),
+            Route("/data/live", self._stream(data.live, inspects=True, follows=False, every_s=EVERY_S)),
+            Route("/data/assets", self._page(data_assets.assets, inspects=True, follows=False)),
+            Route("/data/asset", self._page(data_assets.asset, inspects=True, follows=False)),
+            Route("/data/stream", self._page(data.stream, inspects=True, follows=False)),
+            Route("/data/stream/live", self._stream(data.stream_live, inspects=True, follows=False, every_s=EVERY_S)),
             Route("/login", self._login, methods=["GET", "POST"]),
             Route("/leave", self._leave, methods=["POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
@@ -76,12 +85,16 @@ class Console:
         await self.backend.feed.close()
 
     def _page(
-        self, make: Callable[[ConsoleBackend, Request, Viewer], Awaitable[Response]], *, inspects: bool = False
+        self,
+        make: Callable[[ConsoleBackend, Request, Viewer], Awaitable[Response]],
+        *,
+        inspects: bool = False,
+        follows: bool = True,
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 viewer = self._admit(request, inspects=inspects)
-                async with self.backend.feed.watched():
+                async with self._feed(follows=follows):
                     return await make(self.backend, request, viewer)
             except Refused as refused:
                 return self._refusal(request, refused)
@@ -105,7 +118,7 @@ class Console:
         return self._page(answer)
 
     def _stream(
-        self, parts: Parts, *, inspects: bool = False, every_s: float = SOON_S
+        self, parts: Parts, *, inspects: bool = False, follows: bool = True, every_s: float = SOON_S
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
@@ -114,24 +127,33 @@ class Console:
                     raise unavailable("busy", f"required fewer than {MOST_STREAMS} open pages")
             except Refused as refused:
                 return Response(status_code=refused.problem.status)
-            events = self._events(parts, viewer, request.query_params.get("user", ""), every_s)
+            events = self._events(partial(parts, self.backend, viewer, request.query_params), every_s, follows=follows)
             return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
         return answer
 
-    async def _events(self, parts: Parts, viewer: Viewer, user: str, every_s: float) -> AsyncIterator[str]:
+    def _feed(self, *, follows: bool) -> AbstractAsyncContextManager[None]:
+        """Return a context in which the feed reads from Kafka, for a page that follows it."""
+        return self.backend.feed.watched() if follows else nullcontext()
+
+    async def _events(
+        self, parts: Callable[[], Awaitable[Sequence[tuple[str, str]]]], every_s: float, *, follows: bool
+    ) -> AsyncIterator[str]:
         """Yield the changed parts of a page, at most once in `every_s`, until the connection is closed."""
         feed, shown = self.backend.feed, dict[str, str]()
         self._streams += 1
         try:
-            async with feed.watched():
+            async with self._feed(follows=follows):
                 while not self.health.stopping:
-                    for name, html in await parts(self.backend, viewer, user):
+                    for name, html in await parts():
                         if shown.get(name) != html:
                             shown[name] = html
                             yield event_text(name, html)
                     yield ": \n\n"  # only a write detects a closed connection
-                    await feed.change(CHECK_S, at_least_s=every_s)
+                    if follows:
+                        await feed.change(CHECK_S, at_least_s=every_s)
+                    else:
+                        await asyncio.sleep(every_s)
         except (Refused, InvalidEvent):
             return  # the worker is busy, or the topic has something else: the browser connects again
         finally:

@@ -166,9 +166,9 @@ async def act(backend: ConsoleBackend, form: dict[str, str]) -> Response:
     return go_to("cart", user=user)
 
 
-async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, given: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     """Return the list beside the shop's pages."""
-    view = View(viewer, user, "shop")
+    view = View(viewer, given.get("user", ""), "shop")
     return [("list", render("_live.html", view=view, **_latest_list(backend, view)))]
 
 

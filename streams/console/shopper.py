@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -45,8 +45,9 @@ async def page(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Res
     )  # fmt: skip
 
 
-async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, given: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     """Return the parts of the page that follow the shopper."""
+    user = given.get("user", "")
     view = View(viewer, user, "shopper")
     values = _parts(backend, user)
     names = ("events", "intents", "list")

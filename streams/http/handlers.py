@@ -14,7 +14,7 @@ from inference.records import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.asset_catalogue import AssetCatalogue
-from streams.assets.inventory import Inventory
+from streams.assets.monitor import QualityMonitor
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
 from streams.http.languages import language_for
@@ -80,6 +80,7 @@ class Backend:
     publisher: Publisher
     suggestions: Suggesting
     assets: AssetCatalogue
+    quality: QualityMonitor
     list_size: int
 
     @property
@@ -253,15 +254,6 @@ async def items(backend: Backend, call: Call) -> Accepted:
     All are published, or none if one breaks the contract; 400 then has the reasons of each entry.
     """
     return Accepted(accepted=await backend.publisher.items(call.body, call.producer))
-
-
-async def assets(backend: Backend, _call: Call) -> Inventory:
-    """Return the inventory of data assets: topics, tables, models, event types, keys, and what feeds what.
-
-    It contains frequent values of the shop's own fields and keys, and names of producers, but no ids or searches of
-    shoppers. It is at most 15 seconds old. Facts that the brokers do not report are left out, with the reason.
-    """
-    return await backend.assets.inventory()
 
 
 async def _in_catalogue_order(backend: Backend, call: Call, order: Literal["trending", "new"]) -> ItemList:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from inference.records import Explanation, Facets, SuggestionKind
+from streams.assets.inventory import DataFinding
 from streams.contracts.messages import Fault, ModelRef, RecommendedItem, Timestamp
 
 
@@ -167,3 +168,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     detail: str
     errors: tuple[EntryProblem, ...] = ()
+
+
+class DataFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with the data that producers send, the serious and the oldest first."""
+
+    findings: tuple[DataFinding, ...]

@@ -12,7 +12,7 @@ import msgspec
 from inference.types import Item
 from streams.assets.inventory import Inventory
 from streams.contracts.messages import Interaction
-from streams.http import handlers, messages, parameters
+from streams.http import asset_handlers, handlers, messages, parameters
 from streams.http.handlers import Backend, Call
 from streams.http.owners import Answer
 
@@ -85,7 +85,11 @@ ROUTES = (
         body=parameters.RankBody, answer=messages.RankedItems,
     ),
     RouteSpec(
-        method="GET", path="/v1/assets", handler=handlers.assets, role="admin", answer=Inventory,
+        method="GET", path="/v1/assets", handler=asset_handlers.assets, role="admin", answer=Inventory,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/assets/findings", handler=asset_handlers.findings, role="admin",
+        answer=messages.DataFindings,
     ),
     RouteSpec(
         method="POST", path="/v1/events", handler=handlers.events, role="write", status=HTTPStatus.ACCEPTED,

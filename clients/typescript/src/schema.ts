@@ -246,6 +246,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/assets/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return what is wrong with the data that producers send, the serious and the oldest first.
+         * @description Return what is wrong with the data that producers send, the serious and the oldest first.
+         *
+         *     A finding names the producer, which is untrusted text, and says since when, what it means for shoppers, and what to
+         *     do. Findings are those of all workers.
+         *
+         *     Needs the role `admin`.
+         */
+        get: operations["findings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -981,28 +1006,33 @@ export interface components {
         };
         /**
          * DataFinding
-         * @description A departure from what is expected of a stream, see docs/assets.md.
+         * @description Wrong data of a producer.
          *
-         *     Attributes:
-         *         asset: the event type, by id, or the topic for refused messages.
-         *         producer, field: the producer, and the field if it concerns one.
-         *         kind: the kind of expectation.
-         *         severity: high or medium.
-         *         since: when it was found.
-         *         sentence: what is wrong.
-         *         shoppers: what it means for shoppers.
-         *         remedy: what to do.
+         *     `topic`, `type`, `producer` and `field` are the place; producer and field are untrusted text, and `field` is empty
+         *     for the whole message. `kind` is the kind of expectation, and `observed` and `limit` what was measured and accepted.
+         *     `since` is the time at which it was found. `severity` is high if shoppers are likely to notice, otherwise medium.
+         *     `sentence`, `shoppers` and `remedy` are what is wrong, what it means for shoppers, and what to do.
          */
         DataFinding: {
-            asset: string;
+            topic: string;
+            type: string;
             producer: string;
             field: string;
             kind: string;
-            severity: string;
+            observed: number;
+            limit: number;
             since: string | null;
+            severity: string;
             sentence: string;
             shoppers: string;
             remedy: string;
+        };
+        /**
+         * DataFindings
+         * @description What is wrong with the data that producers send, the serious and the oldest first.
+         */
+        DataFindings: {
+            findings: components["schemas"]["DataFinding"][];
         };
         /**
          * Accepted
@@ -1648,6 +1678,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    findings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataFindings"];
                 };
             };
             400: components["responses"]["400"];

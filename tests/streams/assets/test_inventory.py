@@ -136,15 +136,15 @@ def test_without_workers_and_brokers_there_is_still_an_inventory() -> None:
     assert {each.name for each in clicks.fields} >= {"user_id", "item_id", "context"}
 
 
-def test_findings_name_the_event_type_or_the_topic() -> None:
+def test_findings_name_the_stream_and_the_field() -> None:
     finding = Finding(
         topic="clicks", type="click", producer=EVIL, field="price", kind=Expected.COMPLETENESS, observed=0.5, limit=0.1,
         since_ms=NOW_MS, severity="medium", sentence="price is missing", shoppers="-", remedy="-",
     )  # fmt: skip
     refused = msgspec.structs.replace(finding, type="refused", field="", kind=Expected.REFUSED, severity="high")
     made = small_inventory(findings=(finding, refused))
-    assert [(each.asset, each.kind, each.severity) for each in made.findings] == [
-        ("event/click", "completeness", "medium"), ("topic/clicks", "refused", "high")
+    assert [(each.type, each.field, each.kind, each.severity) for each in made.findings] == [
+        ("click", "price", "completeness", "medium"), ("refused", "", "refused", "high")
     ]  # fmt: skip
     page = report(made)
     assert "price is missing" in page

@@ -26,6 +26,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "recommendations": (("u",), PLACED),
     "profile": (("u",), {}),
     "assets": ((), {}),
+    "findings": ((), {}),
     "related": (("i3",), PLACED),
     "related_to_cart": ((["i3", "i4"],), PLACED),
     "trending": ((), {**LISTED, "category": None}),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import cast
 
 import httpx
 
@@ -21,6 +22,8 @@ from streams.console.routes import Console
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.contracts.serde import encode_json
 from streams.http.app import application
+from streams.kafka.producer import BatchProducer
+from streams.worker.asset_path import AssetPath
 from tests.streams.http.service import OWN_URL, HttpHarness, client_of
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
@@ -51,9 +54,12 @@ class ConsoleHarness(HttpHarness):
     def __init__(self, **settings: object) -> None:
         super().__init__(**{"http_console": "write", **settings})
         self.feed = FilledFeed(self.settings, self.maker)
+        self.assets = AssetPath(
+            settings=self.settings, producer=cast("BatchProducer", self.producer), metrics=self.metrics
+        )
         self.access = Access(self.settings.service, self.gate.clients)
         self.console = Console(
-            backend=ConsoleBackend(self.backend, self.feed, Gauges(self.settings, self.metrics)),
+            backend=ConsoleBackend(self.backend, self.feed, Gauges(self.settings, self.metrics), self.assets),
             access=self.access,
             health=self.health,
             language=self.settings.retrieval.language,

@@ -19,6 +19,7 @@ from streams.contracts.serde import parse_interaction
 from streams.kafka.topics import changelog_topic
 from tests.integration.workers import until
 from tests.streams.console.harness import AT, ConsoleHarness, answer, console_service, now_ms, seen, streamed
+from tests.streams.console.streams_of_a_shop import fill
 from tests.streams.http.service import OWN_URL
 from tests.streams.shoppers import act, item_of
 
@@ -26,7 +27,8 @@ EVIL = '<script>alert("x")</script>"\'&amp;'
 Console = tuple[ConsoleHarness, httpx.AsyncClient]
 PAGES = (
     "?user=ann", "search?user=ann&q=i3", "item?user=ann&id=i3", "cart?user=ann", "shopper?user=ann", "flow?user=ann",
-    "shopper/why?user=ann&item=i1", "shopper/what-if?user=ann&item=i1", "suggest?q=i", "item?id=unknown",
+    "shopper/why?user=ann&item=i1", "shopper/what-if?user=ann&item=i1", "suggest?q=i", "item?id=unknown", "data",
+    "data/stream?topic=clicks&type=view&producer=shop-app",
 )  # fmt: skip
 
 
@@ -60,6 +62,7 @@ async def test_pages_run_no_inline_code_and_forbid_it(console: Console, page: st
     harness, client = console
     harness.histories.add_event(seen("e1"), now_ms())
     harness.histories.add_list(answer("e1", ["i2", "i3"]), now_ms())
+    fill(harness.assets, int(now_ms()))
     found = await client.get(f"/console/{page}")
     assert found.status_code == (404 if "unknown" in page else 200)
     policy = found.headers["content-security-policy"]

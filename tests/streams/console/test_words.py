@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.extract import extract_from_file
@@ -11,12 +13,23 @@ from babel.messages.extract import extract_from_file
 from inference.ranking.features import FEATURES
 from inference.ranking.sentences import LANGUAGES
 from streams import outcomes
+from streams.assets.expectations import Expected
+from streams.assets.personal import CLASSES
+from streams.assets.registry import EVENT_PURPOSES, OPEN_PURPOSES
+from streams.assets.registry import TABLES as ASSET_TABLES
+from streams.assets.registry import TOPICS as ASSET_TOPICS
 from streams.console import words
 from streams.console.cards import FALLBACKS, LAST, VERBS
+from streams.console.data_assets import CHANGELOG, LISTED, OWNERS
+from streams.console.data_assets import KINDS as NODES
+from streams.console.data_fields import BY_CONTRACT, KINDS, OPEN_TYPES, PERSONAL
+from streams.console.data_findings import MEANINGS, SENTENCES
+from streams.console.data_streams import MARKS, TYPES
 from streams.console.explain import FEATURE_TITLES, SOURCE_TITLES, feature_title
 from streams.console.flow import REASONS
 from streams.console.gauges import STAGE_TITLES
 from streams.console.histories import Histories
+from streams.console.numbers import DURATIONS, RATES
 from streams.console.pages import HEADINGS
 from streams.console.shop import ATTRIBUTES
 from streams.console.shopper import WHAT_IF
@@ -25,10 +38,16 @@ from tests.translations import compiled, forms, translated
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 CODE = Path(words.__file__).parent
-TABLES: tuple[dict[str, str], ...] = (
-    ATTRIBUTES, FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF,
+TABLES: tuple[Mapping[Any, str], ...] = (
+    ATTRIBUTES, FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF, BY_CONTRACT,
+    KINDS, OPEN_TYPES, PERSONAL, MARKS, TYPES, DURATIONS, RATES, SENTENCES, NODES, LISTED, OWNERS, EVENT_PURPOSES,
+    OPEN_PURPOSES,
 )  # fmt: skip
-LOOKED_UP = {text for table in TABLES for text in table.values()} | {*HEADINGS.values(), *Histories().hits_over_time()}
+LOOKED_UP = {text for table in TABLES for text in table.values()} | {
+    *HEADINGS.values(), *Histories().hits_over_time(), *MEANINGS,
+    *(each.purpose for table in (ASSET_TOPICS, ASSET_TABLES) for each in table.values()), CHANGELOG,
+    "Encodes texts and ranks candidates",
+}  # fmt: skip
 """Texts that are values of tables."""
 
 
@@ -67,6 +86,11 @@ def test_there_is_a_translation_for_each_language_of_the_reasons() -> None:
 
 def test_every_fallback_has_words_for_people() -> None:
     assert set(FALLBACKS) == {*outcomes.FALLBACKS, *outcomes.HTTP_FALLBACKS}
+
+
+def test_every_class_of_personal_data_and_every_kind_of_finding_has_words_for_people() -> None:
+    assert set(PERSONAL) == set(CLASSES)
+    assert set(SENTENCES) == set(Expected)
 
 
 def test_every_feature_has_a_name_for_people() -> None:

@@ -38,6 +38,7 @@ from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
 from streams.items.trend_counts import Shares
 from streams.items.trending import Popularity
+from streams.kafka.asset_quality import quality_monitor
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.pseudonyms import Pseudonyms
@@ -136,6 +137,7 @@ class HttpHarness:
             publisher=Publisher(cast("Any", self.producer), self.settings.topics),
             suggestions=Suggesting(self.keeper),
             assets=AssetCatalogue(self.settings, AssetHistory(), lambda: None, self._brokers),
+            quality=quality_monitor(self.settings),
             list_size=LIST_SIZE,
         )
         self.app = application(service, self.gate, self.backend)
