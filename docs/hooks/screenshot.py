@@ -37,7 +37,7 @@ def in_cells(text: re.Match[str]) -> str:
 
 
 class Photographer(LiveOutput):
-    """Keeps the frame whose list has the most kinds of reasons."""
+    """Keeps the frame whose list has the most kinds of reasons, of those that name the producer of wrong data."""
 
     kinds = 0
 
@@ -48,7 +48,7 @@ class Photographer(LiveOutput):
         """Export the frame if it is the best so far."""
         stats = self._stats
         stats.rates(now)  # computed at every call: they need the figures of the last seconds
-        if stats.answered < WARM or stats.shown is None:
+        if stats.answered < WARM or stats.shown is None or not stats.findings:
             return
         kinds = len({item.because.kind for item in stats.shown.message.items[:11]})
         if kinds > self.kinds:
@@ -73,5 +73,6 @@ if __name__ == "__main__":
         broker=None,
         shopper=None,
         opens=False,
+        wrong_data=True,
     )
     Demo(options, Console(force_terminal=True)).run()

@@ -38,6 +38,12 @@ Examples:
     default=None,
     help="Keep running after the replay until Ctrl-C, and print how to connect.  [default: on a terminal]",
 )
+@click.option(
+    "--wrong-data/--no-wrong-data",
+    default=True,
+    show_default=True,
+    help="Let the shop's app send wrong data in the second half of the replay, beside its events.",
+)
 @click.option("--open", "opens", is_flag=True, help="Open the console in a browser.")
 def demo(**arguments: Any) -> None:
     """Replay real purchases through a broker and a worker, live.
@@ -46,6 +52,9 @@ def demo(**arguments: Any) -> None:
     views, carts and purchases. Shows throughput and latency, and one shopper's actions beside the recommended items.
     Prints the URL of the console, in which you act as a shopper yourself. The replay takes about a minute. The first
     run encodes the catalogue and caches it in the user's cache folder. The exit code is 0 if every event was answered.
+
+    In the second half of a replay of at least 30 seconds, one of the producers, shop-app, also sends wrong data. The
+    demo and the console's page Data name it. No shopper's list follows the wrong data.
 
     With --language zh, goods and shoppers are invented. The model is the multilingual one if INTENTSTREAM_MODEL_DIR
     contains it and INTENTSTREAM_MODEL_PATH is not set.

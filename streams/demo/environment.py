@@ -20,6 +20,10 @@ from streams.settings import Settings, load_settings
 DEMO = "demo-"
 """Start of the names of the demo's consumer group and topics on the user's own Kafka."""
 CONSOLE_PORT = 9200
+PROFILE_SECONDS = 2.0
+"""Interval of the profiles of the streams. The usual one is a third of the replay."""
+EXPECTATIONS = "expectations.toml"
+"""Name of the file of expectations of the data, in the demo's directory."""
 MULTILINGUAL = "shop-multilingual-l3"
 """Name of the model bundle that knows Chinese and English."""
 
@@ -44,7 +48,10 @@ def demo_settings(broker: str, home: Path, *, language: Language = "en", embedde
         # The demo encodes the catalogue with the model of the settings. A worker that switched to a newer model would
         # encode it again.
         "model_watch_seconds": 0,
+        "assets_expectations_file": home / EXPECTATIONS,
     }
+    if "assets_interval_seconds" not in plain.given():
+        given["assets_interval_seconds"] = PROFILE_SECONDS
     if not embedded:
         given["app_id"] = DEMO + plain.kafka.app_id
         given["topic_prefix"] = DEMO + plain.topics.prefix
@@ -85,6 +92,11 @@ def console_url(settings: Settings) -> str:
 def shopper_url(settings: Settings, shopper: str) -> str:
     """Return the URL of the console's page of a shopper."""
     return f"{console_url(settings)}shopper?{urlencode({'user': shopper})}"
+
+
+def data_url(settings: Settings) -> str:
+    """Return the URL of the console's page of the data."""
+    return f"{console_url(settings)}data"
 
 
 def addresses(settings: Settings, home: Path, words: Words = ENGLISH) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 from streams.demo.statistics import Percentiles, Statistics
 from streams.demo.view import Ranked, Screen, action_text
 from streams.demo.words import ENGLISH, Words
+from streams.demo.wrong import wrong_lines
 from streams.terminal import Printable
 
 PLAIN_SECONDS = 5.0
@@ -53,6 +54,7 @@ class PlainOutput:
     stats: Statistics
     words: Words = ENGLISH
     _next: float | None = None
+    _wrong: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         """Start to print."""
@@ -62,6 +64,10 @@ class PlainOutput:
         """Print a line if one is due."""
         # Computed at every call: the rates need the figures of the last seconds.
         line = plain_line(self.stats, now, self.words)
+        wrong = wrong_lines(self.stats.findings, self.words)
+        if self._next is not None and wrong and wrong != self._wrong:
+            self.say(self.words("Data: %s") % " · ".join(wrong))
+        self._wrong = wrong or self._wrong
         if self._next is not None and now >= self._next:
             self._next = now + PLAIN_SECONDS
             self.say(line)
@@ -104,6 +110,8 @@ def summary(stats: Statistics, first_list_seconds: float, words: Words = ENGLISH
         )
     figures.add_row(words("fallbacks"), f"{stats.fallbacks:,}")
     figures.add_row(words("refused"), f"{stats.refused:,}")
+    wrong = wrong_lines(stats.findings, words)
+    figures.add_row(words("data"), Text("\n".join(wrong) or words("nothing wrong")))
     figures.add_row(words("first list"), words("%.1f s after the start of the demo") % first_list_seconds)
     figures.add_row(words("sources"), _shares(stats.sources, stats.items, ENGLISH))
     figures.add_row(words("reasons"), _shares(stats.reasons, stats.items, words))

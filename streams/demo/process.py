@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from streams.errors import StreamsError
+from streams.http.messages import DataFinding, DataFindings
 from streams.kafka.embedded import LOOPBACK
 from streams.settings import Settings
 
@@ -74,18 +77,32 @@ class WorkerProcess:
                 f"its log is {self._log}"
             ) from None
 
+    async def findings(self) -> list[DataFinding]:
+        """Return the findings of the data's quality, none while the worker does not answer."""
+        body = await _get(self._settings.service.port, "/v1/assets/findings")
+        try:
+            return list(msgspec.json.decode(body, type=DataFindings).findings)
+        except msgspec.DecodeError:
+            return []
+
     async def _metric(self, name: str) -> float:
         """Return the value of a metric without labels, or -1 while the worker does not serve it."""
-        try:
-            reader, writer = await asyncio.open_connection(LOOPBACK, self._settings.http.port)
-        except OSError:
-            return -1.0
-        try:
-            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-            text = (await reader.read()).decode(errors="replace")
-        except OSError:
-            return -1.0
-        finally:
-            writer.close()
+        text = await _get(self._settings.http.port, "/metrics")
         values = [line.split()[1] for line in text.splitlines() if line.startswith(name + " ")]
         return float(values[0]) if values else -1.0
+
+
+async def _get(port: int, path: str) -> str:
+    """Return the body of the worker's answer to a request, "" without one."""
+    try:
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return ""
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}:{port}\r\n\r\n".encode())
+        text = (await reader.read()).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        writer.close()
+    return text.partition("\r\n\r\n")[2]

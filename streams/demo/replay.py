@@ -14,6 +14,7 @@ from streams.contracts import serde
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import PRODUCER_HEADER, Interaction, Search
 from streams.demo.process import WorkerProcess
+from streams.demo.staging import APP, CATALOGUE, WrongData, is_wrong, producer_of
 from streams.demo.statistics import Statistics
 from streams.errors import StreamsError
 from streams.kafka.clients import broker_errors, client_options
@@ -24,8 +25,7 @@ FIRST_ANSWER_SECONDS = 60
 DRAIN_SECONDS = 20
 """The demo stops waiting for the last events when no list has arrived for this long."""
 SHOW_SECONDS = 0.3
-PRODUCER = b"demo"
-"""Name of the producer of all messages of the demo."""
+FINDINGS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class Replay:
     """The traffic from the worker's start to the last list. It calls `show` a few times a second.
 
     `bought_next` has the items that a shopper bought after each event, by event id. The console marks them in lists.
+    `wrong` is the wrong data that one of the producers sends beside the events, None without any.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Replay:
     stats: Statistics
     show: Callable[[float], None]
     bought_next: Mapping[str, Sequence[str]]
+    wrong: WrongData | None = None
 
     async def publish(self, records: Sequence[ItemVector]) -> None:
         """Publish the catalogue and wait until the worker serves it.
@@ -57,7 +59,8 @@ class Replay:
                 await self.worker.until("intentstream_catalogue_items", len(records), within_seconds=READY_SECONDS)
                 for record in records:
                     key, value = record.item.item_id.encode(), serde.encode_json(record.item)
-                    await producer.send(self.settings.topics.items, value, key, headers=[(PRODUCER_HEADER, PRODUCER)])
+                    headers = [(PRODUCER_HEADER, CATALOGUE.encode())]
+                    await producer.send(self.settings.topics.items, value, key, headers=headers)
         # Events start when the worker has read all items. Otherwise that work would add to the measured latency.
         taken = f'intentstream_events_total{{outcome="ok",topic="{self.settings.topics.items}"}}'
         await self.worker.until(taken, len(records), within_seconds=READY_SECONDS)
@@ -89,7 +92,8 @@ class Replay:
         first: Callable[[], None],
     ) -> None:
         async with asyncio.TaskGroup() as group:
-            background = (group.create_task(self._follow(consumer)), group.create_task(self._guard()))
+            work = (self._follow(consumer), self._guard(), self._follow_findings())
+            background = [group.create_task(each) for each in work]
             await self._send(producer, events[0])
             await self._first_answer()
             first()
@@ -104,14 +108,18 @@ class Replay:
             if (early := start + n / rate - monotonic()) > 0:
                 await asyncio.sleep(early)
             await self._send(producer, event)
+            for key, value in self.wrong.beside(n, event) if self.wrong else ():
+                headers = [(PRODUCER_HEADER, APP.encode())]
+                await producer.send(self.settings.topics.clicks, value, key, headers=headers)
 
     async def _send(self, producer: AIOKafkaProducer, event: Interaction) -> None:
         topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         value, key = serde.encode_json(event), event.user_id.encode()
         self.stats.send(event, monotonic())
         later = self.bought_next.get(event.event_id)
-        # A header, because the worker must not know the future: it reads keys and values only.
-        headers = [(PRODUCER_HEADER, PRODUCER), *([(BOUGHT_NEXT, " ".join(later).encode())] if later else ())]
+        headers = [(PRODUCER_HEADER, producer_of(event).encode())]
+        if later:  # a header, because the worker must not know the future: it reads keys and values only
+            headers.append((BOUGHT_NEXT, " ".join(later).encode()))
         await producer.send(topic, value, key, headers=headers)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
@@ -119,12 +127,18 @@ class Replay:
         while True:
             for partition, records in (await consumer.getmany(timeout_ms=200)).items():
                 if partition.topic == self.settings.topics.dead_letters:
-                    self.stats.refused += len(records)
+                    self.stats.refused += sum(not is_wrong(record.key) for record in records)
                     continue
                 now = monotonic()
                 for record in records:
                     message = serde.decode_recommendations(record.value)
                     self.stats.receive(message, now, warm=self.stats.sent > 1)
+
+    async def _follow_findings(self) -> None:
+        """Ask the worker for what is wrong with the data."""
+        while True:
+            self.stats.findings = await self.worker.findings()
+            await asyncio.sleep(FINDINGS_SECONDS)
 
     async def _guard(self) -> None:
         while True:

@@ -16,8 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streams.contracts.internal import ItemVector
 from streams.demo.data import bought_next
 from streams.demo.environment import (
+    EXPECTATIONS,
     addresses,
     console_url,
+    data_url,
     demo_settings,
     knows_chinese,
     shopper_url,
@@ -28,6 +30,7 @@ from streams.demo.output import LiveOutput, PlainOutput, summary
 from streams.demo.process import WorkerProcess
 from streams.demo.replay import Replay
 from streams.demo.shops import SHOPS, DemoShop
+from streams.demo.staging import WrongData, expectations
 from streams.demo.statistics import Statistics
 from streams.demo.vectors import DemoVectors
 from streams.demo.words import Language, Words, words
@@ -42,7 +45,8 @@ class DemoOptions:
     """The options of the command line.
 
     `language` selects the shop, and the language of the reasons and of the demo's own texts. `broker` None starts the
-    embedded broker, and `shopper` None selects a shopper. `keep` None keeps the demo running on a terminal only.
+    embedded broker, and `shopper` None selects a shopper. `wrong_data` lets a producer send wrong data. `keep` None
+    keeps the demo running on a terminal only.
     """
 
     language: Language = "en"
@@ -51,6 +55,7 @@ class DemoOptions:
     catalogue_size: int
     keep: bool | None
     opens: bool
+    wrong_data: bool
     broker: str | None
     shopper: int | None
 
@@ -85,6 +90,7 @@ class Demo:
             asyncio.run(topics.create(settings))
             self._say(self._words("Broker at %s, topics created") % broker)
             self._compile(settings)
+            (home / EXPECTATIONS).write_text(expectations(shop.events), encoding="utf-8")
             # The worker loads its model while this process encodes the catalogue.
             worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
             records = self._encode(shop, settings)
@@ -159,12 +165,17 @@ class Demo:
 
         async def serve() -> None:
             replay = Replay(
-                settings=settings, worker=worker, stats=stats, show=shown.show, bought_next=bought_next(shop.events)
+                settings=settings,
+                worker=worker,
+                stats=stats,
+                show=shown.show,
+                bought_next=bought_next(shop.events),
+                wrong=WrongData.of(len(shop.events), self.options.rate) if self.options.wrong_data else None,
             )
             await replay.publish(records)
             self._say(translated("Worker is ready, catalogue published"))
             searches = shop.searches if shop.searches and knows_chinese(settings) else ()
-            self._show_console(url, shopper_url(settings, stats.shopper), searches)
+            self._show_console(settings, stats.shopper, searches)
             await replay.run(shop.events, self.options.rate, first)
 
         try:
@@ -172,9 +183,11 @@ class Demo:
         finally:
             shown.stop()
 
-    def _show_console(self, url: str, shopper: str, searches: Sequence[str]) -> None:
+    def _show_console(self, settings: Settings, shopper: str, searches: Sequence[str]) -> None:
+        url = console_url(settings)
         self._say(self._words("Console: %s  (you as a new visitor)") % url)
-        self._say(self._words("         %s  (the shopper shown here)") % shopper)
+        self._say(self._words("         %s  (the shopper shown here)") % shopper_url(settings, shopper))
+        self._say(self._words("         %s  (the data, and what is wrong with it)") % data_url(settings))
         if searches:
             self._say(self._words("         Try these searches: %s") % self._words(", ").join(searches))
         if self.options.opens:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
 from streams.contracts.messages import Interaction, Recommendations, Search
+from streams.http.messages import DataFinding
 
 LATENCIES_KEPT = 20_000
 ACTIONS_KEPT = 40
@@ -60,8 +61,8 @@ class Answer:
 class Statistics:
     """The figures of one replay. `titles` are the items' titles by id. Times are seconds of one monotonic clock.
 
-    `items` counts the items of the lists that the model ranked. `sources` and `reasons` count them by source and by
-    kind of reason.
+    `findings` is what is wrong with the data. `items` counts the items of the lists that the model ranked. `sources`
+    and `reasons` count them by source and by kind of reason.
     """
 
     total: int
@@ -71,6 +72,7 @@ class Statistics:
     answered: int = 0
     fallbacks: int = 0
     refused: int = 0
+    findings: Sequence[DataFinding] = ()
     items: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -20,11 +20,12 @@ from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import RecommendedItem
 from streams.demo.statistics import Action, Statistics
 from streams.demo.words import ENGLISH, Words
+from streams.demo.wrong import wrong_lines
 
 SOURCE_TITLES = {source.name: source.title for source in SOURCES}
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
-HEADER_LINES = 5
+HEADER_LINES = 6
 _BORDERS = 2
 
 
@@ -58,7 +59,9 @@ class Screen:
         answered = words("%(answered)s of %(total)s events answered")
         figures = {"answered": f"{stats.answered:,}", "total": f"{stats.total:,}"}
         done.add_row(f"[bold]{day}[/bold]", bar, answered % figures)
-        return Panel(Group(done, *self._figures()), title=self.heading, title_align="left", border_style="blue")
+        return Panel(
+            Group(done, *self._figures(), self._data()), title=self.heading, title_align="left", border_style="blue"
+        )
 
     def _figures(self) -> tuple[Text, Text]:
         words = self.words
@@ -80,6 +83,12 @@ class Screen:
             *_figure("p99", f"{times.p99:.1f} ms"),
         )
         return rates, latency
+
+    def _data(self) -> Text:
+        """Return a line about the quality of the data: the producer that sends wrong data, if there is one."""
+        lines, words = wrong_lines(self.stats.findings, self.words), self.words
+        what = (" · ".join(lines), "bold red") if lines else (words("nothing wrong"), "bold")
+        return Text.assemble((words("data") + "  ", "dim"), what, no_wrap=True, overflow="ellipsis")
 
     def _actions(self, lines: int) -> Panel:
         body = Table.grid(expand=True, padding=(0, 1))

@@ -56,6 +56,26 @@ def test_every_event_is_answered_and_nothing_remains(tmp_path: Path) -> None:
     assert list(tmp_path.glob("intentstream-*")) == []
 
 
+def test_the_producer_that_sends_wrong_data_is_named_and_changes_no_figure(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--events", "1600", "--rate", "50", "--keep")
+    url = wait_for(demo, "Console: ").split("Console: ")[1].split()[0]
+    named = wait_for(demo, "Data: ")
+    assert re.search(r"Data: shop-app sends .*(?:unknown items|broken messages|prices out of range)", named)
+    page = httpx.get(f"{url}data", timeout=30).text
+    findings = page[page.index('id="findings"') : page.index('id="streams"')]
+    assert "<b>shop-app</b>" in findings
+    assert "<b>shop-web</b>" not in findings
+    summary = wait_for(demo, " unanswered")
+    assert "1,600 sent, 1,600 answered, 0 unanswered" in summary
+    assert "refused     0" in wait_for(demo, "refused")
+    last = wait_for(demo, "since")
+    for wrong in ("unknown items", "broken messages", "prices out of range"):
+        assert wrong in last
+    demo.terminate()
+    demo.communicate(timeout=60)
+    assert demo.returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_demo_stops_its_processes(tmp_path: Path, number: signal.Signals) -> None:
     demo = start_demo(tmp_path, "--events", "100000", "--rate", "20")

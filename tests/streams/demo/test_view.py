@@ -19,10 +19,11 @@ from streams.contracts.messages import (
     Trigger,
     View,
 )
-from streams.demo.output import plain_line, summary
+from streams.demo.output import PlainOutput, plain_line, summary
 from streams.demo.statistics import REASONS, Statistics
 from streams.demo.view import Ranked, Screen
 from streams.demo.words import words
+from tests.streams.demo.test_staging import finding
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
@@ -91,6 +92,21 @@ def test_the_screen_shows_the_figures_and_the_shopper(stats: Statistics, width: 
     assert "Yogurt [bold]not[/bold]" in text
     assert "100.0%" in text
     assert "because you bought Frozen" in text
+
+
+def test_the_screen_and_the_output_name_a_producer_of_wrong_data(stats: Statistics) -> None:
+    assert "data  nothing wrong" in "\n".join(rendered(Screen(stats, "Intentstream", 1.0), 100, 30))
+    said: list[str] = []
+    plain = PlainOutput(said.append, stats)
+    plain.start()
+    plain.show(1.0)
+    stats.findings = [finding("unknown_items")]
+    for now in (2.0, 3.0):
+        plain.show(now)
+    line = "shop-app sends unknown items, since 12:00:00 UTC"
+    assert [text for text in said if line in text] == [f"Data: {line}"], "once"
+    assert f"data  {line}" in "\n".join(rendered(Screen(stats, "Intentstream", 1.0), 80, 24))
+    assert line in "\n".join(rendered(summary(stats, 8.25), 80, 24))
 
 
 def test_items_show_their_sources_by_name_in_what_the_reason_leaves(stats: Statistics) -> None:

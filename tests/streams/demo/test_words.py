@@ -12,13 +12,22 @@ from streams.demo import words as module
 from streams.demo.statistics import REASONS
 from streams.demo.view import SOURCE_TITLES, VERBS
 from streams.demo.words import DOMAIN, LANGUAGES, LOCALE
+from streams.demo.wrong import FIELDS, KINDS
 from streams.outcomes import FALLBACKS
 from tests.translations import compiled, translated
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
 CODE = Path(module.__file__).parent
 LATE = {fallback.replace("_", " ") for fallback in FALLBACKS}
-LOOKED_UP = {*VERBS.values(), *REASONS.values(), *SOURCE_TITLES.values(), "others", *LATE}
+LOOKED_UP = {
+    *KINDS.values(),
+    *FIELDS.values(),
+    *VERBS.values(),
+    *REASONS.values(),
+    *SOURCE_TITLES.values(),
+    "others",
+    *LATE,
+}
 """Texts that are values of tables."""
 
 
