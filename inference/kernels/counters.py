@@ -6,6 +6,13 @@ L, so counts do not change as time passes. The landmark moves only before the co
 Between two moves of the landmark a count only grows. So a key can enter the heaviest ones, or rise among them, only
 when it is counted itself: one step of an insertion sort keeps them in order. It enters only with enough distinct
 shoppers (`support.py`).
+
+No shopper counts more for a key than the second heaviest one, so a single shopper cannot make a key popular. With W the
+sum of a key's actions and m1, m2 the greatest sums of one shopper each, its weight is W − (m1 − m2). Sums of all
+shoppers would take too much room: two counters for each key estimate m1 − m2 (Misra & Gries 1982,
+doi:10.1016/0167-6423(82)90012-0). An action of a third shopper lowers both counters by the same amount, as far as the
+smaller one reaches. So m1 − m2 stays, and m1 is too small by at most W / 3: one shopper adds at most 1.5 times the
+weight of all others together. Weights still only grow.
 """
 
 from __future__ import annotations
@@ -18,7 +25,7 @@ from numba.types import NamedTuple as TupleType
 from numba.types import float64, int32, int64, uint64
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.support import bits_set
+from inference.kernels.support import SUPPORT, Support, bits_set, is_one
 from inference.types import Keys
 
 Weights = npt.NDArray[np.float64]
@@ -39,6 +46,8 @@ class Counters(NamedTuple):
         keys: stable keys, (capacity,).
         weights: their counts, relative to the landmark, (capacity,).
         shoppers: their shoppers, uint64 (capacity,).
+        leading: estimated sums of the two heaviest shoppers of each key, relative to the landmark, (capacity, 2).
+        leaders: the bits of these shoppers, 0 without one, uint64 (capacity, 2).
         table: rows by hash, EMPTY in a free place; open addressing with linear probing. Its length is a power of two
             and at least four times the capacity.
         numbers: the number of keys, the landmark and the time of the newest action, both in milliseconds, and the
@@ -50,6 +59,8 @@ class Counters(NamedTuple):
     keys: Keys
     weights: Weights
     shoppers: Keys
+    leading: Weights
+    leaders: Keys
     table: npt.NDArray[np.int32]
     numbers: npt.NDArray[np.int64]
     heaviest: npt.NDArray[np.int32]
@@ -74,7 +85,13 @@ class Actions(NamedTuple):
     shoppers: Keys
 
 
-COUNTERS = TupleType([uint64[::1], float64[::1], uint64[::1], int32[::1], int64[::1], int32[::1], int32[::1]], Counters)
+COUNTERS = TupleType(
+    [
+        uint64[::1], float64[::1], uint64[::1], float64[:, ::1], uint64[:, ::1], int32[::1], int64[::1], int32[::1],
+        int32[::1],
+    ],
+    Counters,
+)  # fmt: skip
 ACTIONS = TupleType([int32[::1], uint64[::1], int64[::1], float64[::1], uint64[::1]], Actions)
 
 
@@ -85,6 +102,8 @@ def counters(capacity: int, limit: int, landmark_ms: int) -> Counters:
         np.zeros(capacity, dtype=np.uint64),
         np.zeros(capacity, dtype=np.float64),
         np.zeros(capacity, dtype=np.uint64),
+        np.zeros((capacity, 2), dtype=np.float64),
+        np.zeros((capacity, 2), dtype=np.uint64),
         np.full(places, EMPTY, dtype=np.int32),
         np.array([0, landmark_ms, landmark_ms, 0], dtype=np.int64),
         np.zeros(limit, dtype=np.int32),
@@ -132,8 +151,27 @@ def is_heavier(keys: Any, weights: Any, one: int, other: int) -> bool:
     return bool(weights[one] > weights[other] or (weights[one] == weights[other] and keys[one] > keys[other]))
 
 
-@kernel(int64(COUNTERS, ACTIONS, int64, int64, float64, int64), allocates=False)
-def count(counted: Any, actions: Actions, first: int, partition: int, half_life_ms: float, min_shoppers: int) -> int:
+@helper
+def levelled(counted: Any, row: int, shopper: Any, weight: float) -> float:
+    """Add an action of one shopper to the counters of its key; return by how much the key's weight grows."""
+    leading, leaders = counted.leading[row], counted.leaders[row]
+    before = abs(leading[0] - leading[1])
+    if leaders[0] == shopper:
+        leading[0] += weight
+    elif leaders[1] == shopper:
+        leading[1] += weight
+    else:
+        smaller = 0 if leading[0] < leading[1] else 1
+        least = min(leading[smaller], weight)
+        leading[0] -= least
+        leading[1] -= least
+        if weight > least:
+            leading[smaller], leaders[smaller] = weight - least, shopper
+    return max(weight + before - abs(leading[0] - leading[1]), 0.0)
+
+
+@kernel(int64(COUNTERS, ACTIONS, int64, int64, float64, SUPPORT), allocates=False)
+def count(counted: Any, actions: Actions, first: int, partition: int, half_life_ms: float, support: Support) -> int:
     """Count the actions of one partition, in order, until the counters are full.
 
     Args:
@@ -142,13 +180,16 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
         first: the action to begin with.
         partition: the partition.
         half_life_ms: the time after which an action counts half.
-        min_shoppers: distinct shoppers that one of the heaviest keys needs.
+        support: the distinct shoppers that one of the heaviest keys needs; with a limit of the weight of one
+            shopper, and more than one required, none counts more than the second heaviest of its key.
 
     Returns:
         The action to continue with once the counters are larger, n when all are counted.
     """
     numbers, table = counted.numbers, counted.table
     partitions, keys, at_ms, weights, shoppers = actions
+    min_shoppers = support.min_shoppers
+    is_levelled = min_shoppers > 1 and support.weight_each < np.inf
     last_ms, growth = np.int64(0), 0.0
     for action in range(first, len(keys)):
         if partitions[action] != partition:
@@ -161,6 +202,8 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
             factor = 2.0 ** max(-elapsed_ms / half_life_ms, SMALLEST_EXPONENT)
             for row in range(numbers[LENGTH]):
                 counted.weights[row] *= factor
+                counted.leading[row, 0] *= factor
+                counted.leading[row, 1] *= factor
             numbers[LANDMARK_MS] = numbers[LATEST_MS]
             # Different weights may have become equal, because the smallest float64 cannot be divided. So the heaviest
             # keys are ranked again.
@@ -175,14 +218,17 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
             growth = 2.0 ** max((last_ms - numbers[LANDMARK_MS]) / half_life_ms, SMALLEST_EXPONENT)
         place = place_of(table, counted.keys, keys[action])
         row = table[place]
-        if row != EMPTY:
-            counted.weights[row] += weights[action] * growth
-        else:
+        if row == EMPTY:
             row = numbers[LENGTH]
             table[place] = row
-            counted.keys[row], counted.weights[row] = keys[action], weights[action] * growth
-            counted.shoppers[row] = 0
+            counted.keys[row], counted.weights[row], counted.shoppers[row] = keys[action], 0.0, 0
+            counted.leading[row], counted.leaders[row] = 0.0, 0
             numbers[LENGTH] += 1
+        added = weights[action] * growth
+        # A count of a snapshot has several shoppers, and was levelled before it was published.
+        if is_levelled and is_one(shoppers[action]):
+            added = levelled(counted, row, shoppers[action], added)
+        counted.weights[row] += added
         counted.shoppers[row] |= shoppers[action]
         raise_row(counted, row, min_shoppers)
     return len(keys)

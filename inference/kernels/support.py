@@ -54,6 +54,12 @@ def bit_of(shopper: Any) -> np.uint64:
 
 
 @helper
+def is_one(shoppers: Any) -> bool:
+    """Return whether at most one bit is set."""
+    return bool(shoppers & (shoppers - np.uint64(1)) == np.uint64(0))
+
+
+@helper
 def bits_set(shoppers: Any) -> int:
     """Return how many bits are set."""
     count = 0

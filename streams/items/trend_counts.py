@@ -109,7 +109,7 @@ class Measure:
         # The kernel returns the action at which the counters are full, or the number of actions.
         action, number = 0, len(increments.keys)
         actions = Actions(*increments)
-        rules = (partition, self.half_life_ms, self.support.min_shoppers)
+        rules = (partition, self.half_life_ms, self.support)
         while (action := kernels.count(counted, actions, action, *rules)) < number:
             self._forget_lightest(counted)
 
@@ -136,17 +136,24 @@ class Measure:
 
     def _forget_lightest(self, counted: Counters) -> None:
         """Keep the `kept` heaviest items, measured against the same landmark, and drop the others."""
-        kept = _selected(counted, self.kept)
+        # With all that was held back, so that an item with one shopper can wait for the second one.
+        number = int(counted.numbers[LENGTH])
+        held_back = np.abs(counted.leading[:number, 0] - counted.leading[:number, 1])
+        rows = _heaviest_rows(counted.keys[:number], counted.weights[:number] + held_back, self.kept)
+        kept = (int(counted.numbers[LANDMARK_MS]), counted.keys[rows], counted.weights[rows], counted.shoppers[rows])
+        leading, leaders = counted.leading[rows], counted.leaders[rows]
         counted.table[:] = kernels.EMPTY
         counted.ranks[:] = kernels.NONE
         counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
-        self._count_snapshot(counted, Heaviest(int(counted.numbers[LANDMARK_MS]), *kept))
+        self._count_snapshot(counted, Heaviest(*kept))
+        counted.leading[: len(rows)], counted.leaders[: len(rows)] = leading, leaders
 
     def _count_snapshot(self, counted: Counters, snapshot: Heaviest) -> None:
         number = len(snapshot.keys)
         partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
         actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights, snapshot.shoppers)
-        kernels.count(counted, actions, 0, 0, self.half_life_ms, self.support.min_shoppers)
+        # Without a limit of the weight of one shopper: weights of a snapshot are those of several.
+        kernels.count(counted, actions, 0, 0, self.half_life_ms, Support(self.support.min_shoppers))
 
 
 def decay(elapsed_ms: float, half_life_ms: float) -> float:
@@ -157,13 +164,17 @@ def decay(elapsed_ms: float, half_life_ms: float) -> float:
 def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights, Keys]:
     """Return the `limit` heaviest keys, their weights, measured against the landmark, and their shoppers."""
     number = int(counted.numbers[LENGTH])
-    keys, weights, shoppers = counted.keys[:number], counted.weights[:number], counted.shoppers[:number]
-    if number > limit:
-        # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
-        (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
-        keys, weights, shoppers = keys[rows], weights[rows], shoppers[rows]
-    rows = np.lexsort((keys, weights))[::-1][:limit]
-    return keys[rows], weights[rows], shoppers[rows]
+    rows = _heaviest_rows(counted.keys[:number], counted.weights[:number], limit)
+    return counted.keys[rows], counted.weights[rows], counted.shoppers[rows]
+
+
+def _heaviest_rows(keys: Keys, weights: Weights, limit: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the `limit` heaviest keys, heaviest first, ties by falling key."""
+    if len(keys) <= limit:
+        return np.lexsort((keys, weights))[::-1]
+    # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
+    (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
+    return rows[np.lexsort((keys[rows], weights[rows]))[::-1][:limit]]
 
 
 def heaviest_of(as_of_ms: int, counts: Mapping[int, float], shoppers: Mapping[int, int]) -> Heaviest:

@@ -5,7 +5,8 @@ decay forward (see `inference.kernels.counters`): no count changes as time passe
 its time.
 
 An item is published once `min_shoppers` distinct shoppers of the partition acted on it, with at most so much weight as
-they may have together (`inference.kernels.support`). A shopper belongs to one partition, so no shopper counts twice.
+they may have together (`inference.kernels.support`), and no shopper counts more for it than the second heaviest one
+(`inference.kernels.counters`). A shopper belongs to one partition, so no shopper counts twice.
 """
 
 from __future__ import annotations
