@@ -6,7 +6,7 @@ Every step keeps its result in a work folder. A second run resumes from there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +24,7 @@ from inference.types import Vector
 from training.distillation.batches import Sampler
 from training.distillation.blended import SHARE, blended, english_texts
 from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
+from training.distillation.english_start import english_start
 from training.distillation.export import Exported
 from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
@@ -88,6 +89,7 @@ class Trainer:
     """Trains the students of one plan, which share a work folder and the data.
 
     `extra` is the part of a checkpoint's digest that neither the plan nor the corpus determines, see `extra_digest`.
+    `start` has the weights that the first student begins with; without it, it begins with the teacher's layers.
     """
 
     plan: Plan
@@ -99,6 +101,7 @@ class Trainer:
     tokens: Tokens
     vocabulary: Vocabulary
     extra: str
+    start: Mapping[str, torch.Tensor] | None = None
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,11 +110,13 @@ class Trainer:
     def run(
         self, name: str, stages: tuple[Stage, ...], graded: Sequence[Grades], begin: SentenceEncoder | None = None
     ) -> SentenceEncoder:
-        """Train one student through `stages`, from `begin` or from the teacher's layers."""
+        """Train one student through `stages`, from `begin`, from `start`, or from the teacher's layers."""
         torch.manual_seed(self.plan.seed)
         encoder = student_of(self.folder, self.plan.layers, self.vocabulary.rows)
         if begin is not None:
             encoder.load_state_dict(begin.state_dict())
+        elif self.start is not None:
+            encoder.bert.load_state_dict(self.start, strict=False)
         run = Run(
             name=name,
             digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}{self.extra}",
@@ -188,11 +193,14 @@ def distill(
     progress.advance(1, f"{len(corpus.texts):,} texts")
     vectors = _encode_with_teacher(teacher, folder, corpus, plan, work, progress)
     targets = teacher.targets(vectors, corpus.texts, work)
+    start = None
     if teacher.english is not None and english is not None:
+        student = student_of(folder, plan.layers, vocabulary.rows)
+        start = english_start(teacher.english, student, vocabulary.tokenizer, corpus)
         targets = _with_english(Loader(teacher.english, english), english.weights, targets, corpus, work, progress)
     tokens = Tokens(vocabulary.tokenizer, corpus.texts, plan.max_tokens)
     extra = extra_digest(vocabulary, teacher, english)
-    trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra)
+    trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra, start)
     encoder = trainer.run("base", plan.base, ())
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
@@ -220,7 +228,7 @@ def extra_digest(vocabulary: Vocabulary, teacher: Teacher, english: Manifest | N
     if vocabulary.rows is None and english is None and teacher.digest == MINILM.digest:
         return ""
     found = hashlib.blake2b(vocabulary.tokenizer, digest_size=8)
-    blend = "" if english is None else f"{english.weights}/{SHARE}"
+    blend = "" if english is None else f"{english.weights}/{SHARE}/start"
     found.update(f"/{teacher.digest}/{blend}".encode())
     return f"/{found.hexdigest()}"
 

@@ -4,29 +4,58 @@ Both are BERT encoders of the same width. The English one needs no training to b
 learn is the other languages. Its words are found in three ways: a piece that is a wordpiece of the English student has
 its row; a piece of English texts that is not has the mean row of its wordpieces; any other piece has the row that ridge
 regression predicts from the teacher's word table, fitted to the pieces of the first kind (Artetxe, Ruder & Yogatama
-2020, doi:10.18653/v1/2020.acl-main.421, train such a table for a fixed encoder). No I/O.
+2020, doi:10.18653/v1/2020.acl-main.421, train such a table for a fixed encoder).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
+import torch
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from training.distillation.unigram import SPACE
+from inference.manifest import TOKENIZER
+from inference.manifest_files import read_file, read_manifest
+from training.distillation.blended import english_texts
+from training.distillation.corpus import Corpus
+from training.distillation.export import TABLE
+from training.distillation.student import SentenceEncoder
+from training.distillation.unigram import SPACE, piece_counts
 
 Floats = npt.NDArray[np.float32]
-TABLE = "embeddings.word_embeddings.weight"
+GRAPH = "encoder-float16.onnx"
+"""The file of a bundle whose weights are nearly as they were trained."""
+_LEAST = 2
+"""Occurrences in English texts that make a piece an English one."""
 _PENALTY = 0.01
 """Of the regression, as a share of the mean squared singular value of the teacher's rows."""
 _SPECIAL = {"<s>": "[CLS]", "</s>": "[SEP]", "<pad>": "[PAD]", "<unk>": "[UNK]", "<mask>": "[MASK]"}
+
+
+def english_start(bundle: Path, student: SentenceEncoder, tokenizer: bytes, corpus: Corpus) -> dict[str, torch.Tensor]:
+    """Return the weights of the English student in `bundle`, with rows for the pieces of `tokenizer`, by name.
+
+    `student` has the teacher's rows of these pieces. The texts of `corpus` decide which pieces are English.
+
+    Raises:
+        BundleError: the bundle is damaged, or has no file GRAPH.
+    """
+    manifest = read_manifest(bundle)
+    graph = onnx.load_model_from_string(read_file(bundle, manifest.file(GRAPH)))
+    english = EnglishStart(bert_weights(graph), read_file(bundle, manifest.of_role(TOKENIZER)))
+    teacher = student.bert.embeddings.word_embeddings.weight.detach().numpy()
+    counts = piece_counts(tokenizer, (corpus.texts[row] for row in english_texts(corpus).tolist()))
+    used = np.array([counts[number] >= _LEAST for number in range(len(teacher))])
+    weights = {**english.weights, TABLE: english.table(tokenizer, teacher, used)}
+    return {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in weights.items()}
 
 
 @dataclass(frozen=True, slots=True)
