@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
+import numpy as np
 import pytest
 
 from inference.bundle import Bundle
-from inference.types import Item
+from inference.types import Item, stable_key
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction
 from streams.items.encoded import encode_catalogue
@@ -124,6 +125,36 @@ def test_a_thousand_actions_of_one_shopper_reach_no_stranger(
     attack = [each for n in range(1000) for each in session("fan", day + n * MINUTE, PROMOTED, kind=kind)]
     strangers = [each.item_id for each in HEAD[::3]]
     assert places(Replay(settings, bundle, records), in_order(shop(), attack), strangers) == [0] * 40
+
+
+def popularity(replay: Replay, history: Sequence[Interaction]) -> tuple[float, float]:
+    """Return the promoted item's popularity, now and lasting, as every ranker reads it."""
+    places(replay, history, ["mug1"])
+    catalogue = replay.recommender.catalogue
+    (row,) = np.flatnonzero(catalogue.columns.keys == stable_key(PROMOTED))
+    return float(catalogue.columns.popularity[row]), float(catalogue.columns.lasting[row])
+
+
+@pytest.mark.parametrize("days", [1, 9])
+def test_a_fan_makes_an_item_no_more_popular_than_one_view_does(
+    days: int, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]
+) -> None:
+    """Whatever the weights of the ranker: its features and the source `trending` have these figures alone."""
+    day = START + 11 * DAY
+    bought = [
+        each
+        for at in range(days)
+        for n in range(1000 // days)
+        for each in session("fan", day + at * DAY + n * MINUTE, PROMOTED, kind="purchase")
+    ]
+    last_ms = day + (days - 1) * DAY
+    viewed = session("fan", last_ms, PROMOTED)
+    later = session("other", last_ms + 1000 * MINUTE, "mug1")
+    now, lasting = popularity(Replay(settings, bundle, records), in_order(shop(), bought, later))
+    once = popularity(Replay(settings, bundle, records), in_order(shop(), viewed, later))
+    assert (now, lasting) <= (once[0] * 1.01, once[1] * 1.01)
+    unprotected = settings.replace(**UNPROTECTED)
+    assert popularity(Replay(unprotected, bundle, records), in_order(shop(), bought, later))[0] > 5 * now
 
 
 @pytest.mark.parametrize("kind", ["view", "purchase"])
