@@ -24,7 +24,7 @@ from inference.types import Vector
 from training.distillation.batches import Sampler
 from training.distillation.blended import SHARE, blended, english_texts
 from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
-from training.distillation.english_start import english_start
+from training.distillation.english_start import english_start, keep
 from training.distillation.export import Exported
 from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
@@ -202,6 +202,8 @@ def distill(
     extra = extra_digest(vocabulary, teacher, english)
     trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra, start)
     encoder = trainer.run("base", plan.base, ())
+    if start is not None:
+        keep(encoder, start)
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
         base, encoder = encoder, trainer.interpolated("final", plan.final, corpus.graded, encoder)

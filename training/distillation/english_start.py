@@ -37,6 +37,9 @@ _LEAST = 2
 """Occurrences in English texts that make a piece an English one."""
 _PENALTY = 0.01
 """Of the regression, as a share of the mean squared singular value of the teacher's rows."""
+KEPT = 0.15
+"""Share of the English student's layers in the trained ones. NDCG@10 on Chorus was .827 without it, .833 with .15, .838
+with .3. But with more of it, Chinese vectors are farther from the targets."""
 _SPECIAL = {"<s>": "[CLS]", "</s>": "[SEP]", "<pad>": "[PAD]", "<unk>": "[UNK]", "<mask>": "[MASK]"}
 
 
@@ -56,6 +59,17 @@ def english_start(bundle: Path, student: SentenceEncoder, tokenizer: bytes, corp
     used = np.array([counts[number] >= _LEAST for number in range(len(teacher))])
     weights = {**english.weights, TABLE: english.table(tokenizer, teacher, used)}
     return {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in weights.items()}
+
+
+def keep(encoder: SentenceEncoder, start: Mapping[str, torch.Tensor]) -> None:
+    """Move the trained layers of `encoder` back by KEPT of the way to those of `start`, but not the word table.
+
+    See Wortsman et al. 2022, arXiv:2109.01903.
+    """
+    with torch.no_grad():
+        for name, each in encoder.bert.named_parameters():
+            if name in start and name != TABLE:
+                each.lerp_(start[name], KEPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ MULTILINGUAL = Plan(
     base=(
         msgspec.structs.replace(
             CONTRAST,
-            steps=700,
+            steps=600,
             rate=4e-4,
             # Rows of Chinese pieces begin far from where they belong.
             table=1.0,

@@ -11,16 +11,18 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `distill`")
 
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tests.training.distillation.packed import PIECES
 from tests.training.distillation.test_graph import EPSILON, HEADS, weights
 from training.distillation import english_start
-from training.distillation.english_start import EnglishStart, bert_weights
+from training.distillation.english_start import EnglishStart, bert_weights, keep
 from training.distillation.export import TABLE
 from training.distillation.graph import Products, encoder_graph
 from training.distillation.packed_teacher import unigram_tokenizer
 from training.distillation.precision import Plain, RoundedTable
+from training.distillation.student import SentenceEncoder
 
 GENERATOR = np.random.default_rng(5)
 TOKENIZER = unigram_tokenizer(tuple((piece, -1.0 - 0.1 * at) for at, piece in enumerate(PIECES)))
@@ -76,6 +78,17 @@ def test_the_regression_finds_a_linear_relation() -> None:
     wanted = (rows @ GENERATOR.normal(size=(8, 8)) + 1).astype(np.float32)
     found = english_start._predicted(rows, rows[:400], wanted[:400])
     assert np.corrcoef(found[400:].ravel(), wanted[400:].ravel())[0, 1] > 0.999
+
+
+def test_trained_layers_keep_a_part_of_the_english_ones() -> None:
+    bert = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2), "layer": torch.nn.Linear(2, 2)})
+    encoder = SentenceEncoder(bert)
+    before = {name: each.detach().clone() for name, each in bert.named_parameters()}
+    start = {"layer.weight": torch.ones(2, 2), TABLE: torch.ones(2, 2)}
+    keep(encoder, start)
+    changed = 0.85 * before["layer.weight"] + 0.15
+    torch.testing.assert_close(bert["layer"].weight.detach(), changed)
+    torch.testing.assert_close(bert["layer"].bias.detach(), before["layer.bias"])
 
 
 def test_examples() -> None:
