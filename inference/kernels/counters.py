@@ -167,7 +167,7 @@ def levelled(counted: Any, row: int, shopper: Any, weight: float) -> float:
         leading[1] -= least
         if weight > least:
             leading[smaller], leaders[smaller] = weight - least, shopper
-    return max(weight + before - abs(leading[0] - leading[1]), 0.0)
+    return float(max(weight + before - abs(leading[0] - leading[1]), 0.0))
 
 
 @kernel(int64(COUNTERS, ACTIONS, int64, int64, float64, SUPPORT), allocates=False)
