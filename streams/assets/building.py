@@ -67,7 +67,7 @@ def data_finding(finding: Finding) -> DataFinding:
     """Return a finding as consumers read it."""
     fields = msgspec.structs.asdict(finding)
     given = {name: fields[name] for name in DataFinding.__struct_fields__ if name in fields}
-    return DataFinding(**given, since=moment(finding.since_ms))
+    return DataFinding(**given, since=datetime.fromtimestamp(finding.since_ms / 1000, UTC))
 
 
 def _topic(name: str, spec: AssetSpec, observed: Observed) -> Asset:

@@ -216,7 +216,7 @@ class DataFinding(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     observed: float
     limit: float
-    since: At | None
+    since: At
     severity: str
     sentence: str
     shoppers: str

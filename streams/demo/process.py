@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from streams.assets.inventory import DataFinding
 from streams.errors import StreamsError
-from streams.http.messages import DataFinding, DataFindings
+from streams.http.messages import DataFindings
 from streams.kafka.embedded import LOOPBACK
 from streams.settings import Settings
 

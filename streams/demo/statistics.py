@@ -9,8 +9,8 @@ from datetime import datetime
 
 import numpy as np
 
+from streams.assets.inventory import DataFinding
 from streams.contracts.messages import Interaction, Recommendations, Search
-from streams.http.messages import DataFinding
 
 LATENCIES_KEPT = 20_000
 ACTIONS_KEPT = 40

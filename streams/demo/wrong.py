@@ -7,8 +7,8 @@ from datetime import UTC
 
 from inference.plain_text import printable
 from streams.assets.expectations import Expected
+from streams.assets.inventory import DataFinding
 from streams.demo.words import ENGLISH, Words
-from streams.http.messages import DataFinding
 
 KINDS: dict[str, str] = {
     Expected.REFUSED: "broken messages",

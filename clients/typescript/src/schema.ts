@@ -1021,7 +1021,8 @@ export interface components {
             kind: string;
             observed: number;
             limit: number;
-            since: string | null;
+            /** Format: date-time */
+            since: string;
             severity: string;
             sentence: string;
             shoppers: string;

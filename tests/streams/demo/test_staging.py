@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from streams.assets.expectations import Expected
+from streams.assets.inventory import DataFinding
 from streams.assets.profile import Stream
 from streams.assets.rules import parse_rules
 from streams.contracts.messages import Interaction, Purchase, Search, View
@@ -19,7 +20,6 @@ from streams.demo.staging import APP, WEB, WrongData, WrongMessage, expectations
 from streams.demo.words import words
 from streams.demo.wrong import KINDS, wrong_lines
 from streams.errors import InvalidEvent
-from streams.http.messages import DataFinding
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 
