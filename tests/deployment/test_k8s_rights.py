@@ -167,7 +167,8 @@ async def test_without_the_right_to_forward_events_are_served_where_they_are(
 async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: AuthorizingBroker, tmp_path: Path) -> None:
     grant(authorizing.bootstrap_servers, granted())
     events = random_events("shopper", 12)
-    worker = WorkerProcess(logged_in(authorizing), tmp_path)
+    # Profiles of the streams are published often, so that the worker does it before it stops.
+    worker = WorkerProcess(logged_in(authorizing).replace(assets_interval_seconds=0.5), tmp_path)
     try:
         async with ShopClient.connected(administrator(authorizing)) as shop:
             worker.start()

@@ -22,10 +22,11 @@ from tests.integration.workers import until, worker, worker_settings
 ITEMS = catalogue()
 
 
+@pytest.mark.kafka
 async def test_the_inventory_sees_what_a_worker_processes(
-    broker: str, request: pytest.FixtureRequest, tmp_path: Path
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = worker_settings(broker, request.node.name, assets_interval_seconds=1.0)
+    settings = worker_settings(kafka, request.node.name, assets_interval_seconds=1.0)
     events = random_events("shopper-1", 12)
     async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
         await shop.publish_items(ITEMS)
@@ -87,11 +88,12 @@ async def publish_named(settings: Settings, producer: str, values: list[bytes], 
 
 
 async def is_profiled(settings: Settings, events: int) -> bool:
-    """Return whether the profiles have this number of readable events and a refused message."""
+    """Return whether the profiles have this number of readable events and a refused message, and the group commits."""
     done = await run(settings, "assets", "show", "--json")
     if done.exit_code != 0:
         return False
     assets: list[dict[str, Any]] = json.loads(done.stdout)["assets"]
     seen = sum(each["messages"] for each in assets if each["kind"] == "event" and each["name"] != "item")
     refused = [each for each in assets if each["id"] == "topic/clicks" and "not_json" in each.get("outcomes", {})]
-    return seen == events and bool(refused)
+    consumers = [each for asset in assets if asset["id"] == "topic/clicks" for each in asset["consumers"]]
+    return seen == events and bool(refused) and settings.kafka.app_id in [each["name"] for each in consumers]

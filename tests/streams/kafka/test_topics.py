@@ -20,7 +20,8 @@ def test_every_topic_of_the_settings_is_declared_once() -> None:
 def test_partitioned_topics_have_the_same_partition_count() -> None:
     settings = load_settings({"partitions": 3}, env_file=None)
     counts = {name: topic.partitions for name, topic in declared(settings).items()}
-    for single in (settings.topics.trending, settings.topics.models, settings.topics.sessions):
+    topics = settings.topics
+    for single in (topics.trending, topics.models, topics.sessions, topics.asset_profiles):
         assert counts.pop(single) == 1
     assert set(counts.values()) == {3}
 

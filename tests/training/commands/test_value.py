@@ -112,20 +112,20 @@ def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signa
     replays = workspace.folder / "out" / "replays"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
         deadline = time.monotonic() + 120
-        while len(list(replays.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
+        while not any(replays.glob("*.npz")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         # Ctrl-C in a terminal goes to all processes of the group.
         os.killpg(process.pid, signal_number)
         _, errors = process.communicate(timeout=60)
     assert b"Traceback" not in errors, errors.decode()
     known = len(list(replays.glob("*.npz")))
-    assert known >= 3
+    assert known >= 1
     assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
     assert not (workspace.folder / "out" / "value.json").exists()
     finished = subprocess.run(command, check=False, capture_output=True, timeout=200)
     assert finished.returncode == 0, finished.stderr.decode()
     report = workspace.report("out")
-    assert report["replays"]["found"] >= 3
+    assert report["replays"]["found"] >= 1
     assert workspace.value("whole", "--only", parts).exit_code == 0
     assert report["sections"] == workspace.report("whole")["sections"]
 
