@@ -97,10 +97,16 @@ def catalogue() -> list[Item]:
 
 
 def random_events(shopper: str, events: int, seed: int = 0) -> list[Interaction]:
-    """Return a shopper's events of the last hour in order, a quarter of them searches. They depend on the seed."""
+    """Return a shopper's events of the last hour in order, a quarter of them searches. They depend on the seed.
+
+    All are of one day (UTC): a late event of the day before may teach again what was taught that day.
+    """
     random = Random(f"{shopper}/{seed}")
     items = [item.item_id for item in catalogue()]
-    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    now = datetime.now(UTC).replace(microsecond=0)
+    began = now - timedelta(hours=1)
+    if began.date() != now.date():
+        began = now.replace(hour=0, minute=0, second=0) - timedelta(hours=1)
     history: list[Interaction] = []
     for number in range(events):
         event_id, at = f"{shopper}/{seed}/{number}", began + timedelta(seconds=3500 * number / events)

@@ -37,8 +37,8 @@ async def test_a_late_batch_gets_lists_in_retrieval_order_and_its_scores_are_dro
     (answer,) = await harness.lists(1)
     assert ids(answer)[0] == by_cosine("i5")[0]
     assert answer.fallback == "deadline_exceeded"
-    assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
     await until(lambda: harness.acknowledged == [(0, 0)], "it is acknowledged", TIMEOUT_S)
+    assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
     harness.model.blocked_stage = ""
     harness.deadline(NEVER_S)
     harness.model.gate.set()

@@ -105,12 +105,19 @@ def test_a_second_run_finds_all_replays_and_another_seed_none(workspace: Workspa
     assert workspace.report("one")["replays"]["found"] == 0
 
 
+def _heed_sigint() -> None:
+    """Undo what a shell does for commands in the background: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("signal_number", "parts"), [(signal.SIGINT, "overlap"), (signal.SIGKILL, "types,fields")])
 def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signal.Signals, parts: str) -> None:
     arguments = workspace.arguments("out", "--jobs", "2", "--only", parts)
     command = [sys.executable, "-m", "streams", *arguments]
     replays = workspace.folder / "out" / "replays"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_heed_sigint
+    ) as process:
         deadline = time.monotonic() + 120
         while not any(replays.glob("*.npz")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
