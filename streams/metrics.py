@@ -11,7 +11,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from itertools import compress
+from itertools import chain, compress
 from math import nan
 from typing import get_args
 
@@ -67,9 +67,7 @@ class Metrics(AssetMetrics):
         )
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
         self.unlearned = self._counter(
-            "unlearned_events",
-            "Events from which others' lists learn nothing, by reason",
-            reason=tuple(UNLEARNED.values()),
+            "unlearned_events", "Events from which others' lists learn nothing, by reason", reason=UNLEARNED.values()
         )
         self.privacy_spent = self._counter(
             "trends_epsilon_spent",
@@ -256,12 +254,11 @@ class Metrics(AssetMetrics):
 
     def exposed(self, exposed: Exposed | None) -> None:
         """Record the exposure of items in the last interval, None without any."""
-        if exposed is None:
-            return
-        for (by, group), value in exposed.groups.items():
-            self.exposure.labels(by, group).inc(value)
-        self.exposure_gini.set(exposed.gini)
-        self.exposure_coverage.set(exposed.coverage)
+        if exposed is not None:
+            for (by, group), value in exposed.groups.items():
+                self.exposure.labels(by, group).inc(value)
+            self.exposure_gini.set(exposed.gini)
+            self.exposure_coverage.set(exposed.coverage)
 
     def outcomes(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Count messages by topic and outcome."""
@@ -298,6 +295,6 @@ class Metrics(AssetMetrics):
         made = [answer for answer in answers if answer.fallback != RATE_LIMITED]
         self.items.observe_many([len(answer.items) for answer in made])
         firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in made)
-        for source, number in Tally(source for sources in firsts for source in sources).items():
+        for source, number in Tally(chain.from_iterable(firsts)).items():
             self.recommendations.labels(source).inc(number)
         self.score.observe_many([a.items[0].score for a in made if a.items and a.fallback is None])

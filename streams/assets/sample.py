@@ -84,7 +84,7 @@ def _observation(
     if isinstance(message, Item):
         return Observation(Stream(topics[ITEM], ITEM, producer), message, len(line.value), 0, now_ms, OK)
     is_unknown = known is not None and isinstance(message, ItemInteraction) and message.item_id not in known
-    # A sample is not live, so an event arrives when it happens, unless it lies in the future.
+    # The lines of a sample have no time of arrival. Use the time of the action, but none in the future.
     at_ms = min(now_ms, round(message.occurred_at.timestamp() * 1000))
     stream = Stream(topics[message.type], message.type, producer)
     return Observation(stream, message, len(line.value), 0, at_ms, OK, (UNKNOWN_ITEM,) * is_unknown)

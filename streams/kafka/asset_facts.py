@@ -45,7 +45,7 @@ class _Parts:
             self.unknown[what] = f"no answer of the brokers within {PART_S:g} s"
         except PermissionError as error:
             self.unknown[what] = str(error)
-        except NotImplementedError:
+        except NotImplementedError:  # aiokafka raises it if the broker knows no version of a request
             self.unknown[what] = "the brokers are too old to say"
         except KafkaError as error:
             self.unknown[what] = f"the brokers refuse: {type(error).__name__}"

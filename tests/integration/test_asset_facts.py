@@ -62,6 +62,7 @@ def refusing(*_: object) -> Any:
 
 
 def too_old(*_: object) -> Any:
+    """Fail as aiokafka does for a request of which the broker knows no version."""
     raise NotImplementedError
 
 

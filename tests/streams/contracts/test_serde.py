@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -286,12 +285,6 @@ def test_a_recommendation_id_is_a_function_of_the_position() -> None:
     assert len({recommendation_id(*place) for place in places}) == len(places)
     # Consumers store these ids, so the formula is part of the contract.
     assert recommendation_id("searches", 3, 120815) == "42edcda8337f69c48f05b9b5ab112299"
-
-
-def test_an_invalid_event_error_can_be_pickled() -> None:
-    error = refused(None)
-    again = pickle.loads(pickle.dumps(error))
-    assert (again.reason, again.where, str(again)) == (error.reason, error.where, str(error))
 
 
 def test_accepted_times_keep_their_milliseconds() -> None:

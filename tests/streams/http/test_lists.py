@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,9 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from inference.retrieval.sources import NAMES
 from inference.types import Item, ItemNeighbours, stable_key
-from streams.placements import parse_placements
 from tests.streams.http.service import CHANGELOG, ITEMS, LIST_SIZE, OWN_URL, HttpHarness, http_service
 from tests.streams.http.test_recommendations import ids, problem
 from tests.streams.shoppers import act, item_of, unit_vector
@@ -233,72 +229,3 @@ async def test_an_items_features_do_not_change_what_is_stored(served: Served) ->
         assert (await client.get(path)).status_code == 200
     assert harness.table.stored == before
     assert np.isfinite(harness.recommender.catalogue.columns.popularity).all()
-
-
-PLACEMENTS = b"""
-[placements.home]
-k = 2
-filter = { exclude_items = ["i3"] }
-"""
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "given"),
-    [
-        ("GET", "/v1/users/u/recommendations", {}),
-        ("GET", "/v1/items/i1/related", {}),
-        ("GET", "/v1/search", {"q": "warm socks"}),
-        ("POST", "/v1/carts/related", {"items": ["i1"]}),
-    ],
-)
-async def test_a_filter_of_a_request_fills_the_list_with_items_that_pass(
-    method: str, path: str, given: dict[str, Any]
-) -> None:
-    async with http_service() as (harness, client):
-        await harness.add(*(msgspec.structs.replace(item_of(item), brand="Fjell") for item in ITEMS[-3:]))
-        wanted = {"brands": ["Fjell"]}
-        if method == "GET":
-            answer = await client.get(path, params={**given, "k": 3, "filter": json.dumps(wanted)})
-        else:
-            answer = await client.post(path, json={**given, "k": 3, "filter": wanted})
-        assert set(ids(answer)) == set(ITEMS[-3:])
-
-
-async def test_a_placement_gives_the_length_and_the_filter() -> None:
-    async with http_service() as (harness, client):
-        harness.engine.placements = parse_placements(PLACEMENTS, Path("placements.toml"), NAMES)
-        at_home = await client.get("/v1/users/u/recommendations", params={"placement": "home"})
-        assert len(ids(at_home)) == 2
-        assert "i3" not in ids(at_home)
-        longer = await client.get("/v1/users/u/recommendations", params={"placement": "home", "k": len(ITEMS)})
-        assert set(ids(longer)) == set(ITEMS) - {"i3"}
-
-
-async def test_requests_of_several_placements_are_answered_together() -> None:
-    async with http_service() as (harness, client):
-        harness.engine.placements = parse_placements(PLACEMENTS, Path("placements.toml"), NAMES)
-        answers = await asyncio.gather(
-            *(
-                client.get("/v1/users/u/recommendations", params={"placement": name, "k": k})
-                for name in ("home", "default")
-                for k in (1, 4)
-            )
-        )
-        assert [len(ids(answer)) for answer in answers] == [1, 4, 1, 4]
-
-
-@pytest.mark.parametrize(
-    ("params", "kind", "detail"),
-    [
-        ({"placement": "attic"}, "unknown-placement", "placement: required one of default"),
-        ({"filter": '{"brands":'}, "invalid-filter", "filter: Input data was truncated"),
-        ({"filter": '{"brand": ["x"]}'}, "invalid-filter", "unknown field `brand`"),
-    ],
-)
-async def test_an_unknown_placement_and_a_wrong_filter_are_refused(
-    served: Served, params: dict[str, str], kind: str, detail: str
-) -> None:
-    answer = await served[1].get("/v1/users/u/recommendations", params=params)
-    assert answer.status_code == 400
-    assert answer.json()["type"].endswith(kind)
-    assert detail in answer.json()["detail"]
