@@ -7,6 +7,8 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +35,31 @@ settings.register_profile("few", deadline=None, derandomize=True, max_examples=5
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 B = TypeVar("B", KafkaBroker, EmbeddedBroker)
-BUNDLE = Path(__file__).parents[1] / "exported_models" / "shop-minilm-l3" / "1"
+TESTS = Path(__file__).parent
+BUNDLE = TESTS.parent / "exported_models" / "shop-minilm-l3" / "1"
+SLOW = frozenset({"benchmarks", "chaos", "clients", "deployment", "integration", "monitoring"})
+"""Folders of tests that start processes."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the files of SLOW to the processes of pytest-xdist, each with its share of the other tests after them.
+
+    Each process begins with an equal part of the list. A process without work takes tests from the end of another's
+    part: from those that take milliseconds. In the order of the folders, one process would be left with all slow files.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    is_slow = {path: path.relative_to(TESTS).parts[0] in SLOW for path in {item.path for item in items}}
+    slow = [list(of_file) for path, of_file in groupby(items, attrgetter("path")) if is_slow[path]]
+    others = (item for item in items if not is_slow[item.path])
+    part = len(items) // processes
+    dealt = []
+    for number in range(processes):
+        own = list(chain.from_iterable(slow[number::processes]))
+        dealt += [*own, *islice(others, max(0, part - len(own)))]
+    items[:] = [*dealt, *others]
 
 
 def pytest_collection_finish() -> None:
