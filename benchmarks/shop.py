@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from streams.errors import ConfigurationError
 
 COLUMNS = ("department", "product_category", "product_type", "package_size", "brand")
 ACTIONS: tuple[tuple[type[ItemInteraction], float], ...] = ((View, 0.6), (Click, 0.2), (Cart, 0.1), (Purchase, 0.1))
+APART = timedelta(milliseconds=20)
+"""Event time between two events: 2,000 shoppers act twice a minute."""
 LONG_TAIL = 20
 """Item number r has actions in proportion to 1 / (r + LONG_TAIL): few items have many actions, most have few."""
 
@@ -39,7 +41,11 @@ class Shop:
     searches: tuple[str, ...]
 
     def events(self, count: int, *, shoppers: int, searches: float, seed: int, run: str = "") -> Iterator[Sent]:
-        """Yield `count` events of `shoppers` shoppers, with a share of searches. Event i has the id `{run}{i}`."""
+        """Yield `count` events of `shoppers` shoppers, with a share of searches. Event i has the id `{run}{i}`.
+
+        The events occurred one after another and end now. Events of one time would have no order, so that each action
+        would be an item transition in both directions with every item of its session.
+        """
         rng = np.random.default_rng(seed)
         popularity = 1.0 / (np.arange(len(self.items)) + LONG_TAIL)
         chosen = rng.choice(len(self.items), count, p=popularity / popularity.sum())
@@ -48,15 +54,16 @@ class Shop:
         users = rng.integers(shoppers, size=count)
         now = datetime.now(UTC)
         for number in range(count):
+            at = now - (count - number) * APART
             event_id = f"{run}{number}"
             user = f"shopper-{users[number]}"
             event: Search | ItemInteraction
             if is_search[number]:
                 query = self.searches[queries[number]]
-                event = Search(event_id=event_id, user_id=user, occurred_at=now, query=query)
+                event = Search(event_id=event_id, user_id=user, occurred_at=at, query=query)
             else:
                 item_id = self.items[chosen[number]].item_id
-                event = ACTIONS[kinds[number]][0](event_id=event_id, user_id=user, occurred_at=now, item_id=item_id)
+                event = ACTIONS[kinds[number]][0](event_id=event_id, user_id=user, occurred_at=at, item_id=item_id)
             yield Sent(bool(is_search[number]), user.encode(), encode_json(event))
 
 

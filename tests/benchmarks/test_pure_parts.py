@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,9 @@ def test_events_are_deterministic_and_valid() -> None:
     assert [event.key for event in events] == [event.key for event in again]
     decoded = [decode_interaction(event.key, event.value) for event in events]
     assert [event.event_id for event in decoded] == [str(number) for number in range(200)]
+    times = [event.occurred_at for event in decoded]
+    assert all(one < other for one, other in itertools.pairwise(times)), "events of one time have no order"
+    assert times[-1] < datetime.now(UTC)
     (named,) = shop.events(1, shoppers=3, searches=0.0, seed=7, run="5-")
     assert decode_interaction(named.key, named.value).event_id == "5-0", "lists of an earlier run are told apart"
     assert 60 < sum(event.search for event in events) < 140
