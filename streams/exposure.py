@@ -5,14 +5,14 @@ The exposure of an item is the sum of 1 / log₂(1 + rank) over the lists that s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from inference.ranking.lists import Lists
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.groups import GROUPS, gini, position_weights
+from inference.retrieval.groups import GROUPS, Floats, Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,26 @@ class Exposure:
             gini=gini(own),
             coverage=float(np.count_nonzero(own) / len(own)),
         )
+
+
+def position_weights(starts: Numbers) -> Floats:
+    """Return the exposure of each place of the lists `starts[i]:starts[i + 1]`: 1 / log₂(1 + rank), as in DCG."""
+    ranks = np.arange(int(starts[-1])) - np.repeat(starts[:-1], np.diff(starts)) + 1
+    return np.asarray(1.0 / np.log2(1.0 + ranks), dtype=np.float64)
+
+
+def shares(exposure: Floats, groups: Numbers, names: Sequence[str]) -> Floats:
+    """Return each group's part of the exposure (n,), which sums to 1 unless there is none."""
+    sums = np.bincount(groups, weights=exposure, minlength=len(names))
+    return np.asarray(sums / max(sums.sum(), 1e-300), dtype=np.float64)
+
+
+def gini(exposure: Floats) -> float:
+    """Return the Gini coefficient of the items' exposure: 0 if all items have the same, near 1 if one item has all.
+
+    G = Σ (2 i − n − 1) x_i / (n Σ x), with x in rising order and i from 1.
+    """
+    n, total = len(exposure), float(exposure.sum())
+    if not n or total <= 0:
+        return 0.0
+    return float(((2 * np.arange(1, n + 1) - n - 1) @ np.sort(exposure)) / (n * total))

@@ -7,9 +7,10 @@ import pytest
 
 from inference.ranking.lists import Lists
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.groups import SELLERS
 from inference.retrieval.vectors import quantise
 from inference.types import NO_CLAIM, Item, stable_key
-from streams.exposure import Exposure
+from streams.exposure import Exposure, gini, position_weights, shares
 from streams.metrics import Metrics
 from tests.inference.catalogues import DIM, unit_vectors
 
@@ -70,3 +71,17 @@ def test_exposure_grows_with_the_catalogue() -> None:
     found = exposure.take(0.0)
     assert found is not None
     assert found.coverage == pytest.approx(2 / 210)
+
+
+def test_exposure_falls_with_the_rank_and_shares_sum_to_one() -> None:
+    weights = position_weights(np.array([0, 2, 2, 5]))
+    assert weights == pytest.approx([1.0, 1 / np.log2(3), 1.0, 1 / np.log2(3), 0.5])
+    assert shares(np.array([1.0, 3.0]), np.array([1, 1]), SELLERS).tolist() == [0, 1, 0]
+    assert shares(np.zeros(2), np.array([1, 1]), SELLERS).tolist() == [0, 0, 0]
+
+
+def test_the_gini_coefficient() -> None:
+    assert gini(np.ones(5)) == pytest.approx(0)
+    assert gini(np.array([0.0, 0.0, 0.0, 7.0])) == pytest.approx(3 / 4)
+    assert gini(np.array([3.0, 1.0])) == pytest.approx(1 / 4)
+    assert gini(np.zeros(3)) == gini(np.zeros(0)) == 0

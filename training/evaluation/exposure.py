@@ -23,11 +23,10 @@ from inference.retrieval.groups import (
     SMALL,
     ages,
     deciles,
-    gini,
     seller_kinds,
-    shares,
 )
 from inference.types import Item
+from streams.exposure import gini, shares
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.estimates import measure

@@ -1,14 +1,13 @@
-"""Groups of items by age, popularity and seller, and the measures of their exposure."""
+"""Groups of items by age, popularity and seller."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pytest
 
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.groups import AGES, SELLERS, ages, deciles, gini, position_weights, seller_kinds, shares
+from inference.retrieval.groups import AGES, SELLERS, ages, deciles, seller_kinds
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from tests.inference.catalogues import DIM, unit_vectors
@@ -82,17 +81,3 @@ def test_new_items_young_items_and_items_of_small_sellers_are_protected() -> Non
     assert row == 4
     assert made.groups.sellers[row] == made.groups.sellers[0]
     assert len(made.groups.sellers) == len(made.columns.keys)
-
-
-def test_exposure_falls_with_the_rank_and_shares_sum_to_one() -> None:
-    weights = position_weights(np.array([0, 2, 2, 5]))
-    assert weights == pytest.approx([1.0, 1 / np.log2(3), 1.0, 1 / np.log2(3), 0.5])
-    assert shares(np.array([1.0, 3.0]), np.array([1, 1]), SELLERS).tolist() == [0, 1, 0]
-    assert shares(np.zeros(2), np.array([1, 1]), SELLERS).tolist() == [0, 0, 0]
-
-
-def test_the_gini_coefficient() -> None:
-    assert gini(np.ones(5)) == pytest.approx(0)
-    assert gini(np.array([0.0, 0.0, 0.0, 7.0])) == pytest.approx(3 / 4)
-    assert gini(np.array([3.0, 1.0])) == pytest.approx(1 / 4)
-    assert gini(np.zeros(3)) == gini(np.zeros(0)) == 0
