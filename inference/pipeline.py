@@ -144,7 +144,7 @@ class Recommender:
     def retrieve(self, batch: QueryBatch, *, every: bool = False, placement: Placement = EVERYWHERE) -> Shortlists:
         """Return the merged candidates of the placement's sources for every query: those to be ranked, or `every` one.
 
-        The queries are those of `placement.queries`.
+        The queries are those of `QueryBatch.at` this placement.
         """
         with self._stage("retrieve"):
             if nobody_repeats(self.catalogue.repeat_rate) and not every:

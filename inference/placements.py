@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
-from inference.retrieval.filters import Filter, Filters
-
-if TYPE_CHECKING:
-    from inference.queries import QueryBatch
+from inference.retrieval.filters import Filter
 
 DEFAULT = "default"
 """Name of the placement whose lists are made as the settings say."""
@@ -38,24 +34,6 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     diversity: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     places_for_new: Annotated[int, msgspec.Meta(ge=0, le=1000)] | None = None
     weights: Mapping[str, Annotated[float, msgspec.Meta(ge=0, le=100)]] = {}
-
-    def queries(self, batch: QueryBatch, filters: Sequence[Filters] = (), k: int | None = None) -> QueryBatch:
-        """Return queries for lists at this placement.
-
-        Args:
-            batch: queries without filters.
-            filters: further filters of each query, such as those of a request; none by default.
-            k: items in a list, instead of the placement's.
-        """
-        size = self.k if k is None else k
-        if size is not None:
-            records = batch.records.copy()
-            records["k"] = size
-            batch = replace(batch, records=records)
-        if self.filter is None and not filters:
-            return batch
-        own = () if self.filter is None else (self.filter,)
-        return batch.filtered([(*own, *others) for others in (filters or [()] * len(batch))])
 
 
 EVERYWHERE = Placement()

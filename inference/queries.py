@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.gaps import gap_bucket
+from inference.placements import Placement
 from inference.retrieval.filters import Filters, excludes_session
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, Query, Vector, stable_key
@@ -97,6 +98,24 @@ class QueryBatch:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def at(self, placement: Placement, filters: Sequence[Filters] = (), k: int | None = None) -> QueryBatch:
+        """Return the queries, which have no filters, for lists at a placement.
+
+        Args:
+            placement: the placement, with its filter and its number of items.
+            filters: further filters of each query, such as those of a request; none by default.
+            k: items in a list, instead of the placement's.
+        """
+        batch, size = self, placement.k if k is None else k
+        if size is not None:
+            records = self.records.copy()
+            records["k"] = size
+            batch = replace(self, records=records)
+        if placement.filter is None and not filters:
+            return batch
+        own = () if placement.filter is None else (placement.filter,)
+        return batch.filtered([(*own, *others) for others in (filters or [()] * len(batch))])
 
     def filtered(self, filters: Sequence[Filters]) -> QueryBatch:
         """Return the same queries with these filters, one tuple for each query, in place of those that they have.

@@ -203,7 +203,7 @@ class Engine:
         for name, places in of_name.items():
             placement = self.placements.named[name]
             own = queries if len(places) == len(events) else queries.take(places)
-            parts.append(Part(name, placement, places, placement.queries(own)))
+            parts.append(Part(name, placement, places, own.at(placement)))
         return parts
 
     def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:

@@ -88,7 +88,7 @@ def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, a
         (vector,) = servable.scoring.encode_queries([event.query]) if isinstance(event, Search) else (None,)
         folded = engine.fold([Event(event, Source("console", 0, at_ms, at_ms), 0, vector)], [stored])
         queries, (intents,) = folded.queries, folded.intents
-    shortlists = recommender.retrieve(placement.queries(queries, k=k), placement=placement)
+    shortlists = recommender.retrieve(queries.at(placement, k=k), placement=placement)
     lists = recommender.rank_or_fall_back(shortlists)
     return AsIf(engine.items_of(lists, 0), recommender.explain(shortlists, lists, 0), intents, lists.fallback)
 

@@ -117,7 +117,7 @@ def _shortlists(
     if placement.k is not None:  # each request has its length already, which may be that of the placement
         placement = msgspec.structs.replace(placement, k=None)
     if placement.filter is not None or any(each.filters for each in requests):
-        queries = placement.queries(queries, [each.filters for each in requests])
+        queries = queries.at(placement, [each.filters for each in requests])
     are_given = requests[0].candidates is not None
     shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
     if are_given:

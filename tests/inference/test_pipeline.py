@@ -204,7 +204,7 @@ def test_the_last_ranks_of_browsing_are_items_without_actions(catalogue: Catalog
 def test_a_placement_has_its_own_sources_size_and_filter(catalogue: Catalogue) -> None:
     ranks, batch = recommender(catalogue), batch_of(queries_of(6))
     placement = Placement(sources=("trending", "long_term"), k=4, filter=Filter(brands=("b1",)))
-    own = placement.queries(batch, [(Filter(categories=("c2",)),), *[()] * 5])
+    own = batch.at(placement, [(Filter(categories=("c2",)),), *[()] * 5])
     lists = ranks.rank_or_fall_back(ranks.retrieve(own, placement=placement))
     for number in range(6):
         ranked = lists.ranked(number)
@@ -213,13 +213,13 @@ def test_a_placement_has_its_own_sources_size_and_filter(catalogue: Catalogue) -
         assert {name for each in ranked.items for name in each.sources} <= set(placement.sources or ())
     assert {each.item.label for each in lists.ranked(0).items} == {"c2"}
     assert batch.records["k"].tolist() == [10] * 6
-    assert placement.queries(batch, k=2).records["k"].tolist() == [2] * 6
+    assert batch.at(placement, k=2).records["k"].tolist() == [2] * 6
 
 
 def test_a_placement_that_changes_nothing_has_the_same_lists(catalogue: Catalogue) -> None:
     ranks, batch = recommender(catalogue), batch_of(queries_of(6))
     plain = ranks.rank(ranks.retrieve(batch))
-    same = ranks.rank(ranks.retrieve(EVERYWHERE.queries(batch), placement=Placement(weights={"trending": 1.0})))
+    same = ranks.rank(ranks.retrieve(batch.at(EVERYWHERE), placement=Placement(weights={"trending": 1.0})))
     assert [plain.ranked(number) for number in range(6)] == [same.ranked(number) for number in range(6)]
 
 

@@ -165,7 +165,7 @@ class SystemPass:
         else:
             queries = folded.queries.take(places)
         most = self._placement.k
-        return self._placement.queries(queries, k=None if most is None else min(most, self._k))
+        return queries.at(self._placement, k=None if most is None else min(most, self._k))
 
     def _rank(self, at: Sequence[int], cases_at: Mapping[int, Sequence[int]], queries: QueryBatch) -> None:
         """Make the lists after the interactions `at`, and note those of cases and the outcomes of moments."""

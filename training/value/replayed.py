@@ -140,7 +140,7 @@ class ListPass:
             return
         began = perf_counter()
         placement = self._replay.placement
-        batch = placement.queries(QueryBatch.joined(parts), k=self._k)
+        batch = QueryBatch.joined(parts).at(placement, k=self._k)
         chosen = np.array(numbers, dtype=np.int64)
         for name, ranked in self._rankings(self._replay.recommender, batch).items():
             if name not in listed.lists:
