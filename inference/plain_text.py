@@ -1,12 +1,14 @@
-"""Plain text: texts of a shop and of its shoppers without markup, control characters and invisible characters. No I/O.
+"""Plain text: texts of a shop and of its shoppers without markup and invisible characters, and their keys. No I/O.
 
-The encoder, the word index, labels, reasons and terminals use the same functions.
+Control characters count as invisible. The encoder, the word index, labels, reasons and terminals use the same
+functions.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from hashlib import blake2b
 from html import unescape
 
 _ESCAPES = re.compile(
@@ -94,3 +96,13 @@ def has_words(text: str) -> bool:
     if "&" in text or "<" in text or not (text.isascii() and text.isprintable()):
         text = readable(text)
     return any(map(str.isalnum, text))
+
+
+def stable_key(text: str) -> int:
+    """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def label_key(label: str | None) -> int:
+    """Return the stable key of a category or brand in its readable form; 0 for none and for a blank one."""
+    return stable_key(readable(label)) if label is not None and has_words(label) else 0

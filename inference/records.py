@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import blake2b
 from typing import Annotated, Literal
 
 import msgspec
 
-from inference.plain_text import has_words, readable
+from inference.plain_text import has_words, readable, stable_key
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 """An id from the shop: of an item, a user, an event, a session."""
@@ -30,16 +29,6 @@ Weight = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 AT_MOST = msgspec.Meta(max_length=1000)
 """Limit of the lists and texts of internal records, several times what any version writes: a record must not fill the
 memory of every worker."""
-
-
-def stable_key(text: str) -> int:
-    """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def label_key(label: str | None) -> int:
-    """Return the stable key of a category or brand in its readable form; 0 for none and for a blank one."""
-    return stable_key(readable(label)) if label is not None and has_words(label) else 0
 
 
 URL_START = "^https?://"

@@ -10,18 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.records import (
-    KINDS,
-    NO_CLAIM,
-    Because,
-    Identifier,
-    Item,
-    ItemNeighbours,
-    SessionItems,
-    label_key,
-    stable_key,
-    title_key,
-)
+from inference.plain_text import label_key, stable_key
+from inference.records import KINDS, NO_CLAIM, Because, Identifier, Item, ItemNeighbours, SessionItems, title_key
 
 __all__ = [
     "KINDS",

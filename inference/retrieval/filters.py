@@ -13,8 +13,8 @@ from typing import Annotated
 
 import msgspec
 
-from inference.plain_text import readable
-from inference.records import Identifier, Item, label_key
+from inference.plain_text import label_key, readable
+from inference.records import Identifier, Item
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
 Labels = Annotated[tuple[Label, ...], msgspec.Meta(max_length=100)]
