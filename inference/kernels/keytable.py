@@ -2,7 +2,7 @@
 
 Search and insertion are algorithm L, deletion is algorithm R of Knuth 1998, The Art of Computer Programming 3, 6.4.
 Stable keys are hashes, so the low bits of a key are the place where its search starts. A number without references is
-used again.
+used again. `KeyNumbers` owns the arrays of a table and replaces them by larger ones.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Numbers = npt.NDArray[np.int32]
 EMPTY = -1
 HELD, USED = 0, 1
 """Indices into `KeyTable.sizes`."""
+FEWEST = 256
+"""Keys for which a new table has room."""
 PLACES = 2
 """Places of the hash table for each number. At most half of the places are taken, so that probing stays short."""
 
@@ -162,3 +164,56 @@ def copy_keys(table: KeyTable, larger: KeyTable) -> None:
             larger.places[place]["number"] = number
     larger.sizes[HELD] = table.sizes[HELD]
     larger.sizes[USED] = used
+
+
+class KeyNumbers:
+    """Numbers of stable keys, all below `capacity`, which grows by doubling. Not thread-safe.
+
+    Attributes:
+        table: the arrays, for kernels; replaced by larger ones when they are full.
+    """
+
+    def __init__(self) -> None:
+        self.table: KeyTable = key_table(FEWEST)
+
+    def __len__(self) -> int:
+        return int(self.table.sizes[HELD])
+
+    @property
+    def capacity(self) -> int:
+        """The bound that all numbers are below."""
+        return len(self.table.entries)
+
+    def retain(self, key: int) -> int:
+        """Add a reference to a key and return its number."""
+        number = retain_key(self.table, np.uint64(key))
+        if number < 0:
+            self.reserve(1)
+            number = retain_key(self.table, np.uint64(key))
+        return int(number)
+
+    def release(self, number: int) -> None:
+        """Remove a reference to a number. The last one removes its key."""
+        if not 0 <= number < self.capacity or self.table.entries[number]["references"] == 0:
+            raise LookupError(f"release: required a number in use, got {number}")
+        release_number(self.table, number)
+
+    def find(self, keys: Keys) -> Numbers:
+        """Return the number of each of `keys` (n,), int32, -1 for a key without one."""
+        numbers = np.empty(len(keys), dtype=np.int32)
+        find_keys(self.table, np.ascontiguousarray(keys), numbers)
+        return numbers
+
+    def find_one(self, key: int) -> int:
+        """Return the number of a key, -1 without one."""
+        return int(self.find(np.array([key], dtype=np.uint64))[0])
+
+    def reserve(self, more: int) -> None:
+        """Grow the table, if necessary, to hold `more` keys."""
+        capacity = self.capacity
+        while len(self) + more > capacity:
+            capacity *= 2
+        if capacity > self.capacity:
+            larger = key_table(capacity)
+            copy_keys(self.table, larger)
+            self.table = larger

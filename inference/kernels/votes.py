@@ -1,4 +1,4 @@
-"""Shared steps of the behaviour sources: the items of a query's session, and the sums of votes for items."""
+"""Shared steps of the behaviour sources: numbers of items, the items of a query's session, and sums of votes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.keytable import KeyTable, Numbers, find
+from inference.kernels.keytable import KeyNumbers, KeyTable, Numbers, find
 from inference.kernels.selection import select
 from inference.types import Keys, Vector
 
@@ -168,3 +168,21 @@ def write_votes(items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, 
     for at in range(len(items)):
         touched = add_vote(votes, touched, items[at], weights[at])
     write_hits(votes, touched, 0, results, query)
+
+
+class ItemNumbers(KeyNumbers):
+    """Numbers of items, shared by the learned behaviour and all catalogues.
+
+    Attributes:
+        votes: scratch memory by item number, for the sources that add up votes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.votes: Votes = votes(self.capacity)
+
+    def reserve(self, more: int) -> None:
+        """Grow the table and the scratch memory, if necessary, to hold `more` items."""
+        super().reserve(more)
+        if len(self.votes.sums) < self.capacity:
+            self.votes = votes(self.capacity)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval.clicked import Clicked
 from inference.retrieval.cooccurrence import HALF_LIFE_MS, Limits
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sessions import CAPACITY, Sessions
 from inference.retrieval.sources import NAMES, SOURCES, CandidateSource

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels import popularity
-from inference.kernels.keytable import KeyTable
+from inference.kernels.keytable import KeyNumbers, KeyTable
 from inference.kernels.nearest import Request
-from inference.kernels.votes import Results
+from inference.kernels.votes import ItemNumbers, Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.records import Facets
 from inference.retrieval.columns import Changes, Columns, Rows, Weights, arrays_of
@@ -26,7 +26,6 @@ from inference.retrieval.groups import ItemGroups
 from inference.retrieval.hits import Found, Hits, no_hits
 from inference.retrieval.matching import Matcher, Matching
 from inference.retrieval.nearest import NearestItems, Vectors
-from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.word_index import WordIndex
 from inference.types import Item, Keys, Query, Vector, stable_key

@@ -29,12 +29,12 @@ import numpy.typing as npt
 
 from inference.encoding.text import remembered_query, search_key
 from inference.kernels.cooccurrence_read import ONE_ACTION, read_lists
-from inference.kernels.votes import write_votes
+from inference.kernels.keytable import KeyNumbers
+from inference.kernels.votes import ItemNumbers, write_votes
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
-from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.search_records import SearchRecords
 from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
 from inference.retrieval.tokens import Word, words

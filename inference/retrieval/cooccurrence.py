@@ -17,10 +17,10 @@ import numpy.typing as npt
 from inference.kernels.cooccurrence_read import Claims
 from inference.kernels.cooccurrence_store import WeightedRecords, learn_records
 from inference.kernels.cooccurrence_table import APPEARED, OWNER, Bounds, record_table
-from inference.kernels.keytable import HELD
+from inference.kernels.keytable import HELD, KeyNumbers
 from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_capacity
-from inference.retrieval.numbers import ItemNumbers, KeyNumbers
+from inference.kernels.votes import ItemNumbers
 from inference.types import ItemNeighbours
 
 CAPACITY = 200_000

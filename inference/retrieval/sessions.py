@@ -30,10 +30,10 @@ from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_capacity
 from inference.kernels.session_knn import SHOPPERS, scratch, vote_by_sessions
 from inference.kernels.session_table import Bounds, SessionRecords, SessionTable, learn_sessions, session_table
+from inference.kernels.votes import ItemNumbers
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sources import SESSIONS
 from inference.types import SessionItems
 

@@ -27,12 +27,11 @@ from inference.kernels.cooccurrence_read import (
     find_partners,
     vote_by_transitions,
 )
-from inference.kernels.votes import EVIDENCE
+from inference.kernels.votes import EVIDENCE, ItemNumbers
 from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sources import NEXT, TOGETHER
 from inference.types import ItemNeighbours, Keys
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, Remembered, Vector, stable_key
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.session_knn import scratch
-from inference.retrieval.numbers import ItemNumbers
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval.sessions import CAPACITY, NEIGHBOURS, SAMPLE, Sessions
 from inference.types import SessionItems
 from training.value.session_kernels import Floats, Tally, add_values, rank_targets

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval import basket as basket_module
 from inference.retrieval.basket import BasketSource
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sessions import Sessions
 from inference.types import Habits, Query, SessionItems
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors

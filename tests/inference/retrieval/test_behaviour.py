@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.cooccurrence import Limits
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sessions import Sessions
 from inference.retrieval.transitions import ItemTransitions, TransitionsSource
 from inference.types import ItemNeighbours, SessionItems, stable_key

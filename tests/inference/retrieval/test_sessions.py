@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval import sessions as sessions_module
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sessions import EACH, Sessions
 from inference.types import Query, SessionItems
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors

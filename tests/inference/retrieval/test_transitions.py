@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from inference.kernels.votes import ItemNumbers
 from inference.queries import QueryBatch
 from inference.retrieval.cooccurrence import Limits
-from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.transitions import ItemTransitions, TransitionsSource
 from inference.types import ItemNeighbours, Keys, Query, Remembered
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors

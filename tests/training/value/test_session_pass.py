@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.retrieval.numbers import ItemNumbers
+from inference.kernels.votes import ItemNumbers
 from inference.retrieval.sessions import Sessions
 from inference.types import Query, stable_key
 from tests.inference.catalogues import catalogue_of, unit_vectors

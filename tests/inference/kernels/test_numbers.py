@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval.numbers import ItemNumbers
+from inference.kernels.votes import ItemNumbers
 
 pytestmark = pytest.mark.kernel
 
