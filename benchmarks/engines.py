@@ -15,7 +15,7 @@ from benchmarks.stage import Counter, Stage
 from benchmarks.workers.one_pass import Event, Pass
 from benchmarks.workers.sizes import LIST_BYTES, PROFILE_BYTES
 from streams.contracts.serde import decode_item_action
-from streams.profiles.profile import Source
+from streams.profiles.events import Source
 from streams.settings import Settings
 
 TIMEOUT_S = 300.0

@@ -20,7 +20,7 @@ from benchmarks.stage import Counter, Stage, producer_options
 from streams.contracts.messages import View
 from streams.contracts.serde import encode_json
 from streams.errors import StreamsError
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.settings import Settings
 
 HOT = "robot"

@@ -7,7 +7,6 @@ from faust.types import TP, Message
 from inference.bundle import Bundle
 from inference.retrieval.clicked import Clicked
 from streams.asset_catalogue import AssetCatalogue
-from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.console.access import Access
 from streams.console.backend import ConsoleBackend
@@ -35,6 +34,7 @@ from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
+from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.openlineage import emit_swap
 from streams.scoring import scorer_thread
@@ -49,15 +49,14 @@ from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
-from streams.worker.deadline import Deadlines
-from streams.worker.delivery import Delivery
+from streams.worker.delivery import Delivery, Forwarder
 from streams.worker.event_path import EventPath
 from streams.worker.faust.app import WorkerApp, worker_app
-from streams.worker.forwarding import Forwarder
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
 from streams.worker.privacy_path import AT_ONCE, PrivacyPath
+from streams.worker.processing import Deadlines
 from streams.worker.profile_store import ProfileStore
 from streams.worker.servables import ServableFactory
 from streams.worker.service import Worker

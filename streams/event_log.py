@@ -21,9 +21,9 @@ import click
 import msgspec
 
 from streams.contracts.jsonlines import Line, read_events
-from streams.contracts.messages import Interaction, Search
+from streams.contracts.messages import Interaction, Search, occurred_ms
+from streams.profiles.events import event_key
 from streams.profiles.layout import RECENT_EVENTS
-from streams.profiles.profile import event_key, occurred_ms
 
 
 class EventLog(NamedTuple):

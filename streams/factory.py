@@ -17,10 +17,9 @@ from streams.items.trending import Trending
 from streams.placements import DEFAULT_ONLY, VARIABLE, Placements, parse_placements
 from streams.profiles.layout import MOST_EVENTS
 from streams.profiles.profile import ProfileRules
-from streams.pseudonyms import Pseudonyms
+from streams.protection import Cipher, Pseudonyms
 from streams.settings import Settings
 from streams.settings_values import secret_bytes
-from streams.state.encryption import Cipher
 
 WEIGHT_EACH = 0.5
 """Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. A smaller

@@ -11,8 +11,7 @@ from inference.queries import QueryBatch
 from inference.types import SessionItems
 from streams.contracts.internal import ItemTransition
 from streams.contracts.messages import Intent
-from streams.items.repeat_rate import PurchaseCounts
-from streams.items.trend_counts import TrendIncrements
+from streams.items.trend_counts import PurchaseCounts, TrendIncrements
 from streams.outcomes import DUPLICATE, LATE, OK, REPLAYED
 from streams.profiles.events import Event
 

@@ -14,7 +14,7 @@ MODULES = (
     "streams.engine",
     "streams.items.trending",
     "streams.behaviour.cooccurrence",
-    "streams.kafka.partitioner",
+    "streams.kafka.producer",
     *dict.fromkeys(source.module_path for source in SOURCES),
 )
 """Modules that import every kernel of an event's path."""

@@ -15,11 +15,9 @@ from inference.kernels.cooccurrence_fold import TRANSITION
 from inference.queries import QueryBatch
 from inference.types import SessionItems
 from streams.behaviour.packed import PackedTransitions, packed_query, partition_key
-from streams.behaviour.transitions import FEWEST_ITEMS, SHOPPER_MARK, remembered, session_name_key
 from streams.items.live import LiveCatalogue
-from streams.items.repeat_rate import PurchaseCounts
-from streams.items.trend_counts import TrendIncrements
-from streams.learned import purchases, trends
+from streams.items.trend_counts import PurchaseCounts, TrendIncrements
+from streams.learned import FEWEST_ITEMS, SHOPPER_MARK, purchases, remembered, session_name_key, trends
 from streams.lesson_kernels import Actions, Output, write_transitions
 from streams.profiles.batch import DUPLICATE, SEARCH, AnswerBatch, texts_of
 from streams.profiles.events import Event, PackedEvents

@@ -20,15 +20,14 @@ from inference.types import Vector
 from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.packed import PackedTransitions
-from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemVector
-from streams.contracts.messages import Interaction, Recommendations, Search
+from streams.contracts.messages import Interaction, Recommendations, Search, occurred_ms
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, placements, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
+from streams.learned import PENDING_SESSIONS, RecentSessions
 from streams.lessons import Lessons
-from streams.profiles.events import Event
-from streams.profiles.profile import Source, occurred_ms
+from streams.profiles.events import Event, Source
 from streams.settings import Settings
 
 BATCH = 64

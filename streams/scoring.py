@@ -24,7 +24,7 @@ from inference.types import Because, Item, Query, Vector
 from streams.exposure import Exposed, Exposure
 from streams.histogram import Observations, Timed
 from streams.items.live import Change, LiveCatalogue, apply_changes
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity
 from streams.outcomes import DEADLINE_EXCEEDED
 
 QUERY_CACHE_SIZE = 4096

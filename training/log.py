@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import Item
-from streams.contracts.messages import Interaction, ItemAction, Purchase, Search
+from streams.contracts.messages import Interaction, ItemAction, Purchase, Search, occurred_ms
 from streams.errors import ConfigurationError
 from streams.event_log import ends_of_ties
-from streams.profiles.profile import occurred_ms
 from training.ranker.gather import SessionName, session_names
 
 SEARCH = -1

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.pipeline import nobody_repeats
-from streams.contracts.messages import Interaction, Purchase
-from streams.items.repeat_rate import FEWEST
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, Purchase, occurred_ms
+from streams.items.trend_counts import FEWEST
 
 FEWEST_TIMES = 1_000
 """Fewest times between events for an estimate."""
@@ -111,7 +110,7 @@ def session_gap(seconds: Floats) -> float | None:
 def repeat_rate(ordered: Sequence[Interaction], occasion_ms: float) -> float | None:
     """Return the share of purchases that repeat an item, of those by shoppers who bought on an earlier occasion.
 
-    It is None for fewer purchases than a worker needs (`repeat_rate.py`).
+    It is None for fewer purchases than a worker needs (`rate` in `trend_counts.py`).
     """
     bought: dict[str, dict[str, int]] = {}
     first_ms: dict[str, int] = {}

@@ -25,11 +25,10 @@ import numpy.typing as npt
 from inference.bundle import Bundle, load_bundle
 from inference.pipeline import ScoresFeatures
 from streams.contracts.jsonlines import read_items
-from streams.contracts.messages import Interaction
+from streams.contracts.messages import Interaction, occurred_ms
 from streams.event_log import read_event_log, without_repeats
 from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue, read_vectors
-from streams.profiles.profile import occurred_ms
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import Settings, load_settings

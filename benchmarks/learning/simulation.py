@@ -23,8 +23,7 @@ import numpy.typing as npt
 
 from benchmarks.learning.shop import BRAND, CATEGORY, EXAMINED, START_MS, ShopSize, SimulatedShop
 from inference.bundle import load_bundle
-from streams.contracts.messages import Interaction, ModelRef, Recommendations
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, ModelRef, Recommendations, occurred_ms
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import load_settings

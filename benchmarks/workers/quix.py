@@ -23,7 +23,7 @@ from benchmarks.workers.sizes import LIST, updated
 from inference import load_bundle
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
-from streams.profiles.profile import Source
+from streams.profiles.events import Source
 from streams.settings import Settings
 
 STATE = "profile"

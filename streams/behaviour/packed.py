@@ -13,7 +13,7 @@ from inference.encoding.text import search_key, shortened
 from inference.kernels.cooccurrence_fold import TRANSITION
 from inference.types import Keys, stable_key
 from streams.contracts.internal import ItemTransition
-from streams.profiles.profile import id_key
+from streams.profiles.events import id_key
 
 
 class PackedTransitions(NamedTuple):

@@ -11,8 +11,7 @@ from inference.records import Explanation
 from inference.retrieval.sources import SOURCES
 from streams.console.words import gettext
 from streams.contracts.messages import Intent, Interaction, RecommendedItem, Search
-from streams.profiles.events import Event
-from streams.profiles.profile import Source
+from streams.profiles.events import Event, Source
 from streams.serving.servable import Servable
 
 SOURCE_TITLES = {source.name: source.title for source in SOURCES}

@@ -250,3 +250,8 @@ class ForgetReceipt(msgspec.Struct, frozen=True, kw_only=True):
     unpublished: Count
     requested_at: Timestamp
     completed_at: Timestamp
+
+
+def occurred_ms(interaction: Interaction) -> int:
+    """Return the event time by the shop's clock, in milliseconds since the epoch."""
+    return int(interaction.occurred_at.timestamp() * 1000)

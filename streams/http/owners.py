@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.worker.health import Health
 from streams.worker.profile_store import ProfileStore
 

@@ -15,8 +15,7 @@ from streams.contracts.messages import PRODUCER_HEADER, Fault, Search
 from streams.errors import InvalidEvent, OwnershipLost
 from streams.http.messages import EntryProblem, Position
 from streams.http.problems import Refused, unavailable
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Copy
+from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Copy, partition_of
 from streams.settings_groups import Topics
 
 

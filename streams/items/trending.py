@@ -12,26 +12,106 @@ they may have together (`inference.kernels.support`), and no shopper counts more
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.kernels.counters import LENGTH, Counters
-from inference.kernels.support import ANY, Support
+from inference.kernels import counters as kernels
+from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LATEST_MS, LENGTH, Actions, Counters
+from inference.kernels.support import ANY, Support, all_supported
+from inference.types import Keys
 from streams.contracts.internal import TrendingSnapshot
-from streams.items.repeat_rate import NOTHING, Counts, PurchaseCounts, added, rate
-from streams.items.trend_counts import Heaviest, Measure, Shares, TrendIncrements, heaviest_of
+from streams.items.trend_counts import (
+    NOTHING,
+    Counts,
+    Heaviest,
+    Popularity,
+    PurchaseCounts,
+    Shares,
+    TrendIncrements,
+    Weights,
+    added,
+    heaviest_of,
+    rate,
+)
 
 SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
 """Items that a partition publishes, of short-term trends and of long-term popularity."""
+KEPT_TIMES = 4
+"""Counted items of a partition, as a multiple of the published ones. At twice as many the lightest are dropped."""
 
 
-class Popularity(NamedTuple):
-    """Popularity now, and in the long run; and the repeat rate (`repeat_rate.py`), None if it is unknown."""
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One of the two sets: its half-life, the number of items that a partition publishes, and the conditions."""
 
-    now: Shares = Shares()
-    lasting: Shares = Shares()
-    repeat_rate: float | None = None
+    half_life_ms: float
+    published: int
+    support: Support
+
+    @property
+    def kept(self) -> int:
+        """The number of items that are counted at least."""
+        return KEPT_TIMES * self.published
+
+    def resumed(self, snapshot: Heaviest) -> Counters:
+        """Return counters that continue from a snapshot."""
+        counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), self.published, snapshot.as_of_ms)
+        self._count_snapshot(counted, snapshot)
+        return counted
+
+    def count(self, counted: Counters, increments: TrendIncrements, partition: int) -> None:
+        """Count a partition's actions. If the counters are full, drop the lightest items."""
+        # The kernel returns the action at which the counters are full, or the number of actions.
+        action, number = 0, len(increments.keys)
+        actions = Actions(*increments)
+        rules = (partition, self.half_life_ms, self.support)
+        while (action := kernels.count(counted, actions, action, *rules)) < number:
+            self._forget_lightest(counted)
+
+    def heaviest(self, counted: Counters) -> Heaviest:
+        """Return the items to publish, heaviest first."""
+        landmark_ms, latest_ms = int(counted.numbers[LANDMARK_MS]), int(counted.numbers[LATEST_MS])
+        rows = counted.heaviest[: counted.numbers[HEAVIEST]]
+        keys, shoppers = counted.keys[rows], counted.shoppers[rows]
+        weights = counted.weights[rows] * decay(latest_ms - landmark_ms, self.half_life_ms)
+        used = all_supported(weights, shoppers, self.support)
+        if (used < weights).any():
+            order = np.lexsort((keys, used))[::-1]
+            keys, used, shoppers = keys[order], used[order], shoppers[order]
+        return Heaviest(latest_ms, keys, used, shoppers)
+
+    def merged(self, snapshots: list[Heaviest]) -> Heaviest:
+        """Return the sum of snapshots of different times. Each contains only what has support."""
+        now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
+        # Select the heaviest at the end: sorted on the way, each item would rise once for each snapshot.
+        total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), 0, now_ms)
+        for snapshot in snapshots:
+            self._count_snapshot(total, snapshot)
+        return Heaviest(now_ms, *_selected(total, self.published))
+
+    def _forget_lightest(self, counted: Counters) -> None:
+        """Keep the `kept` heaviest items, measured against the same landmark, and drop the others."""
+        # With all that was held back, so that an item with one shopper can wait for the second one.
+        number = int(counted.numbers[LENGTH])
+        held_back = np.abs(counted.leading[:number, 0] - counted.leading[:number, 1])
+        rows = _heaviest_rows(counted.keys[:number], counted.weights[:number] + held_back, self.kept)
+        kept = (int(counted.numbers[LANDMARK_MS]), counted.keys[rows], counted.weights[rows], counted.shoppers[rows])
+        leading, leaders = counted.leading[rows], counted.leaders[rows]
+        counted.table[:] = kernels.EMPTY
+        counted.ranks[:] = kernels.NONE
+        counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
+        self._count_snapshot(counted, Heaviest(*kept))
+        counted.leading[: len(rows)], counted.leaders[: len(rows)] = leading, leaders
+
+    def _count_snapshot(self, counted: Counters, snapshot: Heaviest) -> None:
+        number = len(snapshot.keys)
+        partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
+        actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights, snapshot.shoppers)
+        # Without a limit of the weight of one shopper: weights of a snapshot are those of several.
+        kernels.count(counted, actions, 0, 0, self.half_life_ms, Support(self.support.min_shoppers))
 
 
 class _Snapshot(NamedTuple):
@@ -154,3 +234,24 @@ def _shares(heaviest: Heaviest) -> Shares:
     shares = weights / weights[0]
     number = int(np.count_nonzero(shares > 0))
     return Shares(heaviest.keys[:number], shares[:number])
+
+
+def decay(elapsed_ms: float, half_life_ms: float) -> float:
+    """Return the part of 1 that is left after `elapsed_ms`."""
+    return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
+
+
+def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights, Keys]:
+    """Return the `limit` heaviest keys, their weights, measured against the landmark, and their shoppers."""
+    number = int(counted.numbers[LENGTH])
+    rows = _heaviest_rows(counted.keys[:number], counted.weights[:number], limit)
+    return counted.keys[rows], counted.weights[rows], counted.shoppers[rows]
+
+
+def _heaviest_rows(keys: Keys, weights: Weights, limit: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the `limit` heaviest keys, heaviest first, ties by falling key."""
+    if len(keys) <= limit:
+        return np.lexsort((keys, weights))[::-1]
+    # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
+    (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
+    return rows[np.lexsort((keys[rows], weights[rows]))[::-1][:limit]]

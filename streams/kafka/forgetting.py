@@ -12,7 +12,7 @@ from streams.contracts.serde import decode_receipt, encode_json
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, client_options, consumer_options
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.settings import Settings
 
 

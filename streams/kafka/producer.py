@@ -1,4 +1,4 @@
-"""The producer of a worker: sends lists, dead letters, broadcasts and changelogs of tables."""
+"""The producer of a worker: sends lists, dead letters, broadcasts and changelogs; and Kafka's default partitioner."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
+from numba.types import int64, uint8
 
+from inference.kernels.compiler import kernel
 from streams.errors import OwnershipLost
 from streams.kafka.clients import ClientOptions
 from streams.kafka.ownership import FENCE, RETRY_S, UNAVAILABLE, OwnedBatches, Ownership, next_epoch
@@ -26,6 +31,11 @@ BATCH_BYTES = 256 * 1024
 
 FEW = 3
 """Up to so many records of a partition are cheaper to send alone: 3 records of 3 kB take 37 µs each instead of 47."""
+
+SEED = 0x9747B28C
+MULTIPLIER = 0x5BD1E995
+LOW = 0xFFFFFFFF
+POSITIVE = 0x7FFFFFFF
 
 Record = tuple[bytes | None, bytes | None]
 """Key and value of a record."""
@@ -235,3 +245,31 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     # Requests in flight fail with the connections. aiokafka raises KeyError for batches that failed before them.
     with suppress(Exception):
         await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
+
+
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's default partitioner chooses for this key."""
+    return int(murmur2(np.frombuffer(bytearray(key), dtype=np.uint8)) & POSITIVE) % partitions
+
+
+@kernel(int64(uint8[::1]), allocates=False)
+def murmur2(key: npt.NDArray[np.uint8]) -> Any:
+    """Return the unsigned 32-bit MurmurHash2 (Appleby 2008) of a key, with the seed of Kafka.
+
+    All numbers are below 2**32, and the multiplier is below 2**31: no product overflows 64 bits.
+    """
+    length = len(key)
+    hashed = SEED ^ length
+    whole = length - length % 4
+    for at in range(0, whole, 4):
+        word = int(key[at]) | int(key[at + 1]) << 8 | int(key[at + 2]) << 16 | int(key[at + 3]) << 24
+        word = word * MULTIPLIER & LOW
+        word = (word ^ word >> 24) * MULTIPLIER & LOW
+        hashed = (hashed * MULTIPLIER & LOW) ^ word
+    if whole < length:
+        for at in range(length - 1, whole - 1, -1):
+            hashed ^= int(key[at]) << 8 * (at - whole)
+        hashed = hashed * MULTIPLIER & LOW
+    hashed = (hashed ^ hashed >> 13) * MULTIPLIER & LOW
+    return hashed ^ hashed >> 15

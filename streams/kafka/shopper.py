@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from inference.types import Item, SessionItems
-from streams.behaviour.transitions import SESSION_BITS
 from streams.contracts import serde
 from streams.errors import InvalidEvent
 from streams.factory import cipher, pseudonyms
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, consumer_options
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.kafka.reading import Progress, read_to_ends
 from streams.kafka.topics import PROFILES, changelog_topic
+from streams.learned import SESSION_BITS
 from streams.settings import Settings
 
 

@@ -12,7 +12,7 @@ from streams.contracts.messages import Interaction, Recommendations
 from streams.errors import InvalidEvent, StreamsError
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, consumer_options
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.kafka.reading import EnoughRead, Progress, read_to_ends, unseen
 from streams.settings import Settings
 

@@ -10,15 +10,7 @@ import numpy.typing as npt
 
 from inference.queries import QUERY, QueryBatch
 from inference.types import Keys, Vector
-from streams.profiles.layout import (
-    EARLIER,
-    HABIT,
-    HABITS,
-    PROFILE,
-    QUERY_BYTES,
-    RECENT_ITEMS,
-    Profiles,
-)
+from streams.profiles.layout import EARLIER, HABIT, HABITS, PROFILE, QUERY_BYTES, RECENT_ITEMS, Profiles
 from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, ProfileRules
 
 PURCHASE = ACTION_TYPES.index("purchase")
@@ -221,3 +213,8 @@ def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> li
         data[place * width : place * width + length].decode("utf-8", "replace") if length else None
         for place, length in enumerate(lengths.tolist())
     ]
+
+
+def fixed_size(dim: int) -> int:
+    """Return the bytes of a stored profile without habits."""
+    return PROFILE.itemsize + 4 * dim

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
-from streams.profiles.batch import ProfileBatch
-from streams.profiles.layout import EARLIER, HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, VERSION_6, fixed_size
+from streams.profiles.batch import ProfileBatch, fixed_size
+from streams.profiles.layout import EARLIER, HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, VERSION_6
 from streams.profiles.old_versions import decode_older
 from streams.profiles.profile import ACTION_TYPES, Profile, ProfileRules
 from streams.profiles.readable import new_profile, packed, profile_bytes, read_profile

@@ -1,8 +1,10 @@
-"""Events to fold, and the same events as arrays for kernels."""
+"""Events to fold: their places in Kafka, the keys by which profiles know them, and the same events as arrays."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log1p, nan
 from typing import NamedTuple
 
@@ -10,25 +12,51 @@ import numpy as np
 
 from inference.encoding.text import shortened
 from inference.plain_text import has_words, readable
-from inference.types import Vector
-from streams.contracts.messages import Interaction, Search
+from inference.types import Vector, stable_key
+from streams.contracts.messages import Interaction, Search, occurred_ms
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.layout import MOST_PARTITIONS
-from streams.profiles.profile import (
-    ACTIONS,
-    Source,
-    bounded_ms,
-    event_key,
-    id_key,
-    occurred_ms,
-    session_key,
-    shopper_hash,
-)
+from streams.profiles.layout import LARGEST_TIME_MS, MOST_PARTITIONS
+from streams.profiles.profile import ACTIONS
+
+PLACEHOLDERS = frozenset({
+    "-1", "anonymous", "empty", "false", "n/a", "na", "nan", "nil", "no session", "none", "not available",
+    "not provided", "not set", "null", "undefined", "unknown", "unset",
+})  # fmt: skip
+"""Words in place of an id, in lower case. Ids of zeros and signs alone are placeholders too."""
+_QUOTES = " \"'()[]{}<>"
+_SIGNS = "_.:-"
+_PLAIN = re.compile(r"[0-9A-Za-z_.:-]+", re.ASCII)
+"""Ids that `readable` leaves as they are: nearly all, and each event has one."""
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 NO_VECTOR = -1
 """Place of the vector of an event that has none: its item is not in the catalogue, or its search is not encoded."""
+
+
+class Source(NamedTuple):
+    """Place of an interaction in Kafka. `timestamp_ms` is the broker's time of the append.
+
+    `partition` is the partition that it was read from. If its producer wrote it to another one, and a worker forwarded
+    it, `forwarded_from` is that other partition. `offset` and `timestamp_ms` are then the message's there. So a message
+    that is forwarded twice has the same place both times.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    forwarded_from: int | None = None
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream within `partition` whose offsets ascend: the topic, or what was forwarded to it."""
+        return self.topic if self.forwarded_from is None else f"{self.topic}<{self.forwarded_from}"
+
+    @property
+    def produced_in(self) -> int:
+        """The partition that the producer wrote to."""
+        return self.partition if self.forwarded_from is None else self.forwarded_from
 
 
 class Event(NamedTuple):
@@ -113,3 +141,48 @@ def _vectors(
     for place, vector in enumerate(text_vectors):
         texts[place] = vector
     return np.frombuffer(bytearray().join(item_vectors), dtype=np.int8).reshape(-1, dim), texts
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether an id stands for none: analytics and trackers write such words where they have no id.
+
+    >>> [is_placeholder(text) for text in ("(not set)", "NULL", " ", "00000000-0000-0000-0000-000000000000", "s-0")]
+    [True, True, True, True, False]
+    """
+    if _PLAIN.fullmatch(text):
+        return text.lower() in PLACEHOLDERS or not text.strip("0" + _SIGNS)
+    word = readable(text).strip(_QUOTES).casefold()
+    return word in PLACEHOLDERS or not any(char.isalnum() and char != "0" for char in word)
+
+
+@lru_cache(maxsize=2**14)
+def id_key(text: str) -> int:
+    """Return the stable key of a frequent text: an item's id, a topic's name, a label."""
+    return stable_key(text)
+
+
+@lru_cache(maxsize=2**14)
+def shopper_hash(user_id: str) -> int:
+    """Return 16 bits of the user id's stable key: enough to distinguish shoppers, too few to identify one."""
+    return stable_key(user_id) & 0xFFFF
+
+
+@lru_cache(maxsize=2**12)
+def session_key(session_id: str | None) -> int:
+    """Return 32 bits of the session id's hash, which are not 0; 0 for no session and for a placeholder."""
+    return 0 if session_id is None or is_placeholder(session_id) else stable_key(session_id) & 0xFFFFFFFF or 1
+
+
+def event_key(event_id: str, action: str, subject: str) -> int:
+    """Return 32 bits of an event's hash, of its id, its action, and its item or query; 0 if its id is a placeholder.
+
+    A message with the same id about another item is no repetition: shops send the lines of one order with its number.
+    """
+    if is_placeholder(event_id):
+        return 0
+    return stable_key(f"{len(event_id)} {event_id} {action} {subject}") & 0xFFFFFFFF or 1
+
+
+def bounded_ms(timestamp_ms: int) -> int:
+    """Return the time within the limits of kernels: a Kafka producer can set any 64 bits as timestamp."""
+    return min(max(timestamp_ms, -LARGEST_TIME_MS // 2), LARGEST_TIME_MS // 2)

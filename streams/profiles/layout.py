@@ -112,8 +112,3 @@ HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval
 
 Profiles = npt.NDArray[np.void]
 """Records of dtype PROFILE, (n,)."""
-
-
-def fixed_size(dim: int) -> int:
-    """Return the bytes of a stored profile without habits."""
-    return PROFILE.itemsize + 4 * dim

@@ -13,19 +13,16 @@ order of the session's earlier items.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.plain_text import readable
-from inference.types import Vector, stable_key
-from streams.contracts.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
-from streams.profiles.layout import LARGEST_TIME_MS, LONGEST_AGO_MS, MOST_EVENTS
+from inference.types import Vector
+from streams.contracts.messages import Cart, Click, ItemAction, Purchase, Search, View
+from streams.profiles.layout import LONGEST_AGO_MS, MOST_EVENTS
 
 ACTIONS: tuple[type[ItemAction], ...] = (View, Click, Cart, Purchase)
 ACTION_TYPES = tuple(str(action.__struct_config__.tag) for action in ACTIONS)
@@ -35,42 +32,7 @@ RECENT = np.dtype([("at_ms", "<i8"), ("key", "<u8"), ("session", "<u4"), ("actio
 AFFINITY = np.dtype([("key", "<u8"), ("weight", "<f4")])
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<f2"), ("interval_days", "<f2")])
 
-PLACEHOLDERS = frozenset({
-    "-1", "anonymous", "empty", "false", "n/a", "na", "nan", "nil", "no session", "none", "not available",
-    "not provided", "not set", "null", "undefined", "unknown", "unset",
-})  # fmt: skip
-"""Words in place of an id, in lower case. Ids of zeros and signs alone are placeholders too."""
-_QUOTES = " \"'()[]{}<>"
-_SIGNS = "_.:-"
-_PLAIN = re.compile(r"[0-9A-Za-z_.:-]+", re.ASCII)
-"""Ids that `readable` leaves as they are: nearly all, and each event has one."""
-
 Memory = npt.NDArray[np.void]
-
-
-class Source(NamedTuple):
-    """Place of an interaction in Kafka. `timestamp_ms` is the broker's time of the append.
-
-    `partition` is the partition that it was read from. If its producer wrote it to another one, and a worker forwarded
-    it, `forwarded_from` is that other partition. `offset` and `timestamp_ms` are then the message's there. So a message
-    that is forwarded twice has the same place both times.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    forwarded_from: int | None = None
-
-    @property
-    def stream(self) -> str:
-        """Name of the stream within `partition` whose offsets ascend: the topic, or what was forwarded to it."""
-        return self.topic if self.forwarded_from is None else f"{self.topic}<{self.forwarded_from}"
-
-    @property
-    def produced_in(self) -> int:
-        """The partition that the producer wrote to."""
-        return self.partition if self.forwarded_from is None else self.forwarded_from
 
 
 class Position(NamedTuple):
@@ -185,53 +147,3 @@ def empty(dim: int, space: int) -> Profile:
         prices=PriceMoments(),
         session_started_ms=LONGEST_AGO_MS,
     )
-
-
-def is_placeholder(text: str) -> bool:
-    """Return whether an id stands for none: analytics and trackers write such words where they have no id.
-
-    >>> [is_placeholder(text) for text in ("(not set)", "NULL", " ", "00000000-0000-0000-0000-000000000000", "s-0")]
-    [True, True, True, True, False]
-    """
-    if _PLAIN.fullmatch(text):
-        return text.lower() in PLACEHOLDERS or not text.strip("0" + _SIGNS)
-    word = readable(text).strip(_QUOTES).casefold()
-    return word in PLACEHOLDERS or not any(char.isalnum() and char != "0" for char in word)
-
-
-@lru_cache(maxsize=2**14)
-def id_key(text: str) -> int:
-    """Return the stable key of a frequent text: an item's id, a topic's name, a label."""
-    return stable_key(text)
-
-
-@lru_cache(maxsize=2**14)
-def shopper_hash(user_id: str) -> int:
-    """Return 16 bits of the user id's stable key: enough to distinguish shoppers, too few to identify one."""
-    return stable_key(user_id) & 0xFFFF
-
-
-@lru_cache(maxsize=2**12)
-def session_key(session_id: str | None) -> int:
-    """Return 32 bits of the session id's hash, which are not 0; 0 for no session and for a placeholder."""
-    return 0 if session_id is None or is_placeholder(session_id) else stable_key(session_id) & 0xFFFFFFFF or 1
-
-
-def event_key(event_id: str, action: str, subject: str) -> int:
-    """Return 32 bits of an event's hash, of its id, its action, and its item or query; 0 if its id is a placeholder.
-
-    A message with the same id about another item is no repetition: shops send the lines of one order with its number.
-    """
-    if is_placeholder(event_id):
-        return 0
-    return stable_key(f"{len(event_id)} {event_id} {action} {subject}") & 0xFFFFFFFF or 1
-
-
-def occurred_ms(interaction: Interaction) -> int:
-    """Return the event time by the shop's clock, in milliseconds since the epoch."""
-    return int(interaction.occurred_at.timestamp() * 1000)
-
-
-def bounded_ms(timestamp_ms: int) -> int:
-    """Return the time within the limits of kernels: a Kafka producer can set any 64 bits as timestamp."""
-    return min(max(timestamp_ms, -LARGEST_TIME_MS // 2), LARGEST_TIME_MS // 2)

@@ -13,7 +13,7 @@ from inference.encoding.text import shortened
 from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
-from streams.profiles.batch import ProfileBatch, texts_of
+from streams.profiles.batch import ProfileBatch, fixed_size, texts_of
 from streams.profiles.intents import TOO_LARGE
 from streams.profiles.layout import (
     AFFINITIES,
@@ -29,7 +29,6 @@ from streams.profiles.layout import (
     TOPICS,
     VERSION,
     VERSION_6,
-    fixed_size,
 )
 from streams.profiles.profile import (
     AFFINITY,

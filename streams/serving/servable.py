@@ -12,7 +12,7 @@ from inference.bundle import Bundle
 from streams.contracts.messages import ModelPin
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity
 from streams.scoring import Scoring
 
 

@@ -15,7 +15,7 @@ from enum import Enum
 
 from inference.bundle import Bundle
 from streams.contracts.messages import ModelPin
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity
 from streams.metrics import Metrics
 from streams.outcomes import REFUSED, SUPERSEDED, TAKEN_OVER
 from streams.serving.folders import Fingerprint

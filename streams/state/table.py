@@ -17,8 +17,8 @@ import faust
 from aiokafka.structs import RecordMetadata
 
 from streams.kafka.producer import BatchProducer
+from streams.protection import Cipher
 from streams.state.database import Figures
-from streams.state.encryption import Cipher
 from streams.state.rocksdb import PartitionedStore, StoreOptions
 
 

@@ -32,7 +32,7 @@ from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
 from streams.metrics import Metrics
 from streams.outcomes import OK
 from streams.settings import Settings
-from streams.worker.forwarding import timestamp_ms
+from streams.worker.delivery import timestamp_ms
 from streams.worker.processing import Processing
 
 log = logging.getLogger(__name__)

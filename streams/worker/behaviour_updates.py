@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.types import ItemNeighbours, SessionItems
-from streams.behaviour.transitions import SESSION_BITS
+from streams.learned import SESSION_BITS
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 

@@ -19,14 +19,14 @@ from streams.errors import InvalidEvent
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.metrics import Metrics
 from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.worker.behaviour_updates import BehaviourUpdates
-from streams.worker.forgotten import Forgotten
+from streams.worker.processing import Forgotten
 
 log = logging.getLogger(__name__)
 

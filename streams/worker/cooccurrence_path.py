@@ -19,7 +19,7 @@ from streams.contracts.internal import ItemTransition
 from streams.errors import CooccurrenceCodecError, InvalidEvent, OwnershipLost
 from streams.metrics import Metrics
 from streams.outcomes import OK, REPLAYED
-from streams.state.encryption import Cipher
+from streams.protection import Cipher
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery

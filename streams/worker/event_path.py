@@ -25,7 +25,7 @@ from streams.contracts.messages import Interaction, Search
 from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
 from streams.folded import Folded
 from streams.items.trending import Trending
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.metrics import Metrics
 from streams.outcomes import DEADLINE_EXCEEDED, FORGOTTEN
 from streams.profiles.events import Event
@@ -33,11 +33,8 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.deadline import Deadlines
-from streams.worker.delivery import Delivery, Shopper, by_partition
-from streams.worker.forgotten import Forgotten
-from streams.worker.forwarding import Forwarder, source_of, timestamp_ms
-from streams.worker.processing import Processing, Removal
+from streams.worker.delivery import Delivery, Forwarder, Shopper, by_partition, source_of, timestamp_ms
+from streams.worker.processing import Deadlines, Forgotten, Processing, Removal
 from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 

@@ -29,8 +29,7 @@ from streams.outcomes import OK
 from streams.serving.servable import ServableSlots
 from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.delivery import Delivered, Delivery
-from streams.worker.forwarding import Forwarder, is_clearing
+from streams.worker.delivery import Delivered, Delivery, Forwarder, is_clearing
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 from faust.types import Message
 
-from streams.behaviour.transitions import SESSION_BITS
 from streams.contracts import serde
 from streams.contracts.messages import ForgetReceipt
 from streams.errors import InvalidEvent, OwnershipLost
-from streams.kafka.partitioner import partition_of
-from streams.pseudonyms import Pseudonyms
+from streams.kafka.producer import partition_of
+from streams.learned import SESSION_BITS
+from streams.protection import Pseudonyms
 from streams.settings import Settings
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.delivery import Delivered, Delivery
+from streams.worker.delivery import Delivered, Delivery, timestamp_ms
 from streams.worker.event_path import EventPath
-from streams.worker.forwarding import timestamp_ms
 from streams.worker.transition_path import PARTITION, TransitionPath
 
 AT_ONCE = 64

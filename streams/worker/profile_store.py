@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from faust.types import Message
 
-from streams.pseudonyms import Pseudonyms
+from streams.protection import Pseudonyms
 from streams.state.table import StateTable
 from streams.worker.delivery import Delivered, Shopper, by_partition
 

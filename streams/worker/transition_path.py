@@ -16,13 +16,12 @@ from faust.types import Message
 
 from inference.retrieval.sources import BASKET, SESSIONS
 from inference.types import SessionItems
-from streams.behaviour.transitions import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
 from streams.contracts.internal import ItemTransition
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import Record
+from streams.kafka.producer import Record, partition_of
+from streams.learned import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
+from streams.protection import Cipher
 from streams.settings import Settings
-from streams.state.encryption import Cipher
 from streams.worker.delivery import Delivered, Delivery
 
 PARTITION = 0

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 
 from streams.contracts.messages import Search
 from streams.contracts.serde import encode_json
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.settings import Settings, load_settings
 from tests.conftest import BUNDLE, running_broker
 from tests.deployment.kustomize import build

@@ -18,14 +18,14 @@ from streams.contracts.messages import Search
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.profiles import codec
-from streams.profiles.events import Event
-from streams.profiles.profile import Memory, Profile, Source
+from streams.profiles.events import Event, Source
+from streams.profiles.profile import Memory, Profile
 from streams.settings import Settings
 from streams.state.database import OFFSET_KEY
-from streams.worker.forwarding import origin_of
+from streams.worker.delivery import origin_of
 from tests.integration.topic_contents import compacted_state, read_all
 
 TOLERANCE = 0.05

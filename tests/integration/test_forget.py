@@ -14,7 +14,7 @@ from inference.bundle import Bundle
 from inference.types import stable_key
 from streams.contracts.messages import ForgetReceipt, Interaction, Purchase, Recommendations, Search, View
 from streams.contracts.serde import decode_receipt
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from tests.integration import commands, profiles
 from tests.integration.catalogue_items import catalogue
 from tests.integration.shop_client import ShopClient

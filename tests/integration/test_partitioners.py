@@ -16,7 +16,7 @@ from inference.bundle import Bundle
 from inference.types import Item
 from streams.contracts.messages import Interaction, Search
 from streams.contracts.serde import encode_json, recommendation_id
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from streams.settings import Settings
 from tests.integration import profiles
 from tests.integration.catalogue_items import catalogue, random_events

@@ -14,8 +14,7 @@ from streams.contracts.serde import decode_dead_letter
 from streams.errors import InvalidEvent
 from streams.kafka import topics
 from streams.kafka.clients import client_options
-from streams.kafka.partitioner import partition_of
-from streams.kafka.producer import BATCH_BYTES, BatchProducer
+from streams.kafka.producer import BATCH_BYTES, BatchProducer, partition_of
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.delivery import Delivery

@@ -20,8 +20,8 @@ from streams.items.live import LiveCatalogue
 from streams.profiles import codec, kernels
 from streams.profiles.batch import AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import Event, pack_events
-from streams.profiles.profile import Profile, ProfileRules, Source
+from streams.profiles.events import Event, Source, pack_events
+from streams.profiles.profile import Profile, ProfileRules
 
 DIM = 16
 SPACE = 0

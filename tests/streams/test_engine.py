@@ -20,8 +20,8 @@ from streams.contracts.serde import (
 from streams.engine import Engine
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
-from streams.profiles.events import Event
-from streams.profiles.profile import ACTIONS, Source
+from streams.profiles.events import Event, Source
+from streams.profiles.profile import ACTIONS
 from tests.streams.engines import MODEL, LastQuery, composed, engine, event, lists, observe
 from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, item_of, moment, search, unit_vector
 

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.contracts.messages import Interaction
+from streams.contracts.messages import Interaction, occurred_ms
 from streams.contracts.serde import encode_json
 from streams.errors import InvalidLine
 from streams.event_log import EventLog, Repeats, ends_of_ties, in_file_order, read_event_log, without_repeats
 from streams.profiles.layout import RECENT_EVENTS
-from streams.profiles.profile import occurred_ms
 from tests.streams.shoppers import NOW_MS, act, moment, search
 
 SKEW_MS = 60_000

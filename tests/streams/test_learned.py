@@ -1,4 +1,4 @@
-"""Transitions, sessions and trends that others learn from a batch of events."""
+"""Transitions, sessions and trends that others learn from a batch of events, and the sessions to publish."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.encoding.text import remembered_query
-from inference.types import stable_key
+from inference.types import SessionItems, stable_key
 from streams.contracts.internal import ItemTransition
 from streams.contracts.serde import (
     decode_session,
@@ -15,7 +15,8 @@ from streams.contracts.serde import (
     recommendation_id,
 )
 from streams.engine import Engine
-from streams.profiles.profile import Source
+from streams.learned import RecentSessions
+from streams.profiles.events import Source
 from tests.streams.engines import composed, engine, event, observe
 from tests.streams.shoppers import NOW_MS, RULES, SourcedInteraction, act, at, search
 
@@ -225,3 +226,32 @@ def test_purchases_of_returning_buyers_are_counted_by_partition(engine: Engine) 
     ]
     before = engine.fold([event(history[0])], [None]).profiles
     assert engine.fold([event(each) for each in robot], before).purchases == {}
+
+
+def session(key: int, *items: int, at_ms: int = 0) -> SessionItems:
+    return SessionItems(key=key, at_ms=at_ms, items=items)
+
+
+def test_each_changed_session_is_taken_once_in_its_latest_state() -> None:
+    sessions = RecentSessions()
+    sessions.observe(session(1, 5, 6))
+    sessions.observe(session(2, 5, 7))
+    sessions.observe(session(1, 5, 6, 7))
+    assert sessions.take_changed() == [session(2, 5, 7), session(1, 5, 6, 7)]
+    assert sessions.take_changed() == []
+    sessions.observe(session(2, 5, 7, 8))
+    assert sessions.take_changed() == [session(2, 5, 7, 8)]
+
+
+def test_a_session_of_one_item_is_not_published() -> None:
+    sessions = RecentSessions()
+    sessions.observe(session(1))
+    sessions.observe(session(2, 5))
+    assert sessions.take_changed() == []
+
+
+def test_no_session_is_dropped_before_it_is_published() -> None:
+    sessions = RecentSessions()
+    for key in range(20_000):
+        sessions.observe(session(key, 5, 6))
+    assert [each.key for each in sessions.take_changed()] == list(range(20_000))

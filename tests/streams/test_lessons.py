@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from inference.retrieval.vectors import quantise
 from streams.behaviour.packed import PackedTransitions
-from streams.behaviour.transitions import RecentSessions
 from streams.contracts.internal import ItemVector
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
+from streams.learned import RecentSessions
 from streams.profiles.events import Event
 from tests.streams.engines import MODEL, event
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, act, at, item_of, search, unit_vector

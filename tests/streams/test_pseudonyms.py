@@ -8,7 +8,7 @@ import pytest
 
 from inference.types import stable_key
 from streams.errors import ConfigurationError
-from streams.pseudonyms import Pseudonyms
+from streams.protection import Pseudonyms
 from streams.settings import load_settings
 from streams.worker.profile_store import ProfileStore
 from tests.streams.fakes import CHANGELOG, FakeProducer, FakeTable, message

@@ -18,8 +18,7 @@ from inference.retrieval.vectors import quantise
 from inference.types import Query, Vector, stable_key
 from streams.contracts.internal import ItemVector
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.items.trend_counts import Shares
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity, Shares
 from streams.scoring import ITEM_BATCH, Scoring, scorer_thread
 from tests.streams.shoppers import DIM, item_of, unit_vector
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
+from streams.contracts.messages import occurred_ms
 from streams.contracts.serde import encode_json, parse_interaction
 from streams.errors import InvalidEvent
-from streams.profiles.profile import occurred_ms
 from training.datasets.files import write_lines
 from training.importing.catalogue import Catalogue, dropped_as, fields_of
 from training.importing.drafts import EventDraft, ItemDraft, ToEvents

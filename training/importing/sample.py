@@ -15,11 +15,10 @@ from typing import Any
 import click
 import msgspec
 
-from streams.contracts.messages import Interaction, Item, Search
+from streams.contracts.messages import Interaction, Item, Search, occurred_ms
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
-from streams.profiles.profile import occurred_ms
 from training.datasets.files import write_lines
 from training.importing.ga4 import SEARCHES, TYPES
 

@@ -19,8 +19,7 @@ from inference.errors import InferenceError
 from inference.manifest import FittedPeriod
 from inference.queries import QueryBatch
 from inference.types import stable_key
-from streams.contracts.messages import Interaction
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, occurred_ms
 from streams.replay import Replay
 from training.learning.outcomes import Outcomes
 from training.learning.rules import DAY_MS, LearningRules

@@ -18,10 +18,9 @@ from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.manifest import RANKER, DataInput, FittedPeriod
 from inference.types import stable_key
-from streams.contracts.messages import Interaction, ModelPin, Recommendations
+from streams.contracts.messages import Interaction, ModelPin, Recommendations, occurred_ms
 from streams.errors import StreamsError
 from streams.event_log import Repeats
-from streams.profiles.profile import occurred_ms
 from streams.replay import Replay
 from training.learning import guardrail, judging, refit
 from training.learning.gathering import Gathered, Gatherer

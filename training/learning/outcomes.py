@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import stable_key
-from streams.contracts.messages import Interaction, ItemInteraction, Recommendations, Search
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, ItemInteraction, Recommendations, Search, occurred_ms
 from training.learning.rules import DAY_MS, HOUR_MS
 
 MOST_LISTS = 8

@@ -12,10 +12,9 @@ from aiokafka import ConsumerRecord
 
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
-from streams.contracts.messages import Interaction, ModelPin, Recommendations
+from streams.contracts.messages import Interaction, ModelPin, Recommendations, occurred_ms
 from streams.errors import InvalidEvent
 from streams.factory import profile_rules
-from streams.profiles.profile import occurred_ms
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import Settings
 from training.learning.loop import LearningLoop

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inference.types import stable_key
-from streams.contracts.messages import Interaction, ItemAction, Search
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, ItemAction, Search, occurred_ms
 from training.ranker.gather import BASKET, SEARCH_HORIZON, SessionName, session_name
 
 Place = tuple[str, int]

@@ -23,9 +23,9 @@ from inference.ranking.features import FEATURES
 from inference.retrieval.hits import Candidates
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector, stable_key
-from streams.contracts.messages import Interaction, ItemAction, Search
+from streams.contracts.messages import Interaction, ItemAction, Search, occurred_ms
 from streams.event_log import ends_of_ties
-from streams.profiles.profile import occurred_ms, session_key
+from streams.profiles.events import session_key
 from streams.replay import Replay
 from training.ranker.examples import Examples
 from training.ranker.provenance import event_hashes, period

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.manifest import DataInput, FittedPeriod
-from streams.contracts.messages import Interaction
-from streams.profiles.profile import occurred_ms
+from streams.contracts.messages import Interaction, occurred_ms
 
 SAMPLE = 256
 """Hashes that are kept of a period."""

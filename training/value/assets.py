@@ -17,8 +17,7 @@ from inference.retrieval.word_index import FIELD_WEIGHTS
 from inference.types import Item, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.items.live import LiveCatalogue
-from streams.profiles.events import Event, pack_events
-from streams.profiles.profile import Source
+from streams.profiles.events import Event, Source, pack_events
 from training.value.rankings import FEATURE_GROUPS
 from training.value.removal import (
     ATTRIBUTES,

@@ -10,11 +10,11 @@ import msgspec
 
 from inference.bundle import Bundle
 from streams.contracts.jsonlines import read_items
+from streams.contracts.messages import occurred_ms
 from streams.errors import ConfigurationError
 from streams.event_log import read_event_log, without_repeats
 from streams.factory import load_model, profile_rules
 from streams.items.encoded import read_vectors
-from streams.profiles.profile import occurred_ms
 from streams.settings import Settings, load_settings
 from training.evaluation.run import settings_of
 from training.value.store import VERSION, digest_of, digest_of_file

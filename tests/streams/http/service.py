@@ -36,12 +36,11 @@ from streams.http.owners import Owners
 from streams.http.publishing import Publisher
 from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
-from streams.items.trend_counts import Shares
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity, Shares
 from streams.kafka.asset_quality import quality_monitor
 from streams.metrics import Metrics
 from streams.profiles.events import Event
-from streams.pseudonyms import Pseudonyms
+from streams.protection import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings

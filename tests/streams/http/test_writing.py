@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.contracts.serde import encode_json
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
 from tests.streams.fakes import Delivery
 from tests.streams.http.service import HttpHarness, http_service
 from tests.streams.http.test_recommendations import problem

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from inference.kernels.counters import LARGEST_EXPONENT
 from streams.contracts import serde
 from streams.contracts.internal import TrendingSnapshot
-from streams.items.trend_counts import KEPT_TIMES, TrendIncrements
-from streams.items.trending import LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
+from streams.items.trend_counts import TrendIncrements
+from streams.items.trending import KEPT_TIMES, LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.items.trends import HALF_LIFE, HOUR, LASTING, Event, counted, lasting, scores
 from tests.streams.shoppers import NOW_MS

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from inference.kernels.support import BITS, EVERYONE, Support
 from streams.contracts import serde
 from streams.contracts.serde import decode_trending, encode_msgpack
-from streams.items.repeat_rate import FEWEST, MOST
-from streams.items.trend_counts import TrendIncrements
+from streams.items.trend_counts import FEWEST, MOST, TrendIncrements
 from streams.items.trending import LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
 from tests.streams.items.trends import HALF_LIFE, HOUR, LASTING, counted, lasting, scores
 from tests.streams.shoppers import NOW_MS

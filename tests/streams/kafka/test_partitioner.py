@@ -8,7 +8,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka.partitioner import murmur2, partition_of
+from streams.kafka.producer import murmur2, partition_of
 
 pytestmark = pytest.mark.kernel
 HASHES = {

@@ -13,6 +13,7 @@ import numpy as np
 from inference.encoding.text import shortened
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
+from streams.profiles.events import Source, event_key, id_key, session_key
 from streams.profiles.layout import (
     AFFINITIES,
     EARLIER,
@@ -35,10 +36,6 @@ from streams.profiles.profile import (
     PriceMoments,
     Profile,
     ProfileRules,
-    Source,
-    event_key,
-    id_key,
-    session_key,
 )
 
 MOST_VARIABLE_BYTES = 1288

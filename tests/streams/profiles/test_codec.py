@@ -15,8 +15,9 @@ from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
 from streams.errors import ConfigurationError
 from streams.profiles import codec
+from streams.profiles.batch import fixed_size
 from streams.profiles.codec import Shoppers, encode, load
-from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, ROBOT, VERSION, fixed_size
+from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, ROBOT, VERSION
 from streams.profiles.layout import VERSION_6 as VERSION_6_NUMBER
 from streams.profiles.profile import Activity, PastQuery, Position, PriceMoments
 from streams.settings import load_settings

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from streams.errors import ProfileCodecError
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
+from streams.profiles.events import Source
 from streams.profiles.layout import HABIT, PROFILE, VERSION
-from streams.profiles.profile import Source
 from tests.streams.profiles.versions import (
     VERSION_1,
     VERSION_2,

@@ -10,8 +10,9 @@ import pytest
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
 from streams.profiles.batch import DUPLICATE, LATE, OK, REPLAYED
+from streams.profiles.events import Source
 from streams.profiles.layout import RECENT_EVENTS
-from streams.profiles.profile import Position, Source
+from streams.profiles.profile import Position
 from tests.streams.shoppers import NOW_MS, SourcedInteraction, act, at, fold_batch, read, search
 
 DAY_MS = 86_400_000

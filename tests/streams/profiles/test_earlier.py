@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
 from streams.profiles import codec
-from streams.profiles.layout import EARLIER, HABITS, RECENT_ITEMS, VERSION, VERSION_6, fixed_size
+from streams.profiles.batch import fixed_size
+from streams.profiles.layout import EARLIER, HABITS, RECENT_ITEMS, VERSION, VERSION_6
 from streams.profiles.profile import empty
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.profiles import reference

@@ -20,9 +20,9 @@ from streams.errors import ProfileCodecError
 from streams.profiles import codec, kernels
 from streams.profiles.batch import DUPLICATE, LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import Event, pack_events
+from streams.profiles.events import Event, Source, pack_events, session_key
 from streams.profiles.float16 import from_half, to_half
-from streams.profiles.profile import Profile, Source, session_key
+from streams.profiles.profile import Profile
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from inference.plain_text import has_words, readable
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
+from streams.profiles.events import PLACEHOLDERS, is_placeholder, session_key
 from streams.profiles.layout import AFFINITIES, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES
-from streams.profiles.profile import PLACEHOLDERS, PastQuery, Profile, ProfileRules, is_placeholder, session_key
+from streams.profiles.profile import PastQuery, Profile, ProfileRules
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,

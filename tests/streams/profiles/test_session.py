@@ -6,7 +6,7 @@ import pytest
 
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
-from streams.profiles.profile import session_key
+from streams.profiles.events import session_key
 from tests.streams.shoppers import NOW_MS, RULES, act, fold_batch, in_one_topic, search
 
 MINUTE = 60_000

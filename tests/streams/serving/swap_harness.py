@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from inference.bundle import Bundle
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity
 from streams.metrics import Metrics
 from streams.serving.folders import ConfiguredModel
 from streams.serving.servable import ServableSlots

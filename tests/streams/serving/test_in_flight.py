@@ -18,24 +18,23 @@ from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.types import Item, stable_key
-from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import FORWARDED_HEADER, Recommendations
 from streams.items.trending import Trending
+from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.profiles import codec
-from streams.pseudonyms import Pseudonyms
+from streams.protection import Pseudonyms
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.deadline import Deadlines
-from streams.worker.delivery import Delivery
+from streams.worker.delivery import Delivery, Forwarder
 from streams.worker.event_path import EventPath
-from streams.worker.forwarding import Forwarder
 from streams.worker.item_path import ItemPath
+from streams.worker.processing import Deadlines
 from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until

@@ -15,8 +15,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.types import Query, stable_key
 from streams import scoring
 from streams.contracts.messages import ModelPin
-from streams.items.trend_counts import Shares
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity, Shares
 from streams.serving.servable import Servable, ServableSlots
 from streams.serving.swap import Phase
 from tests.integration.workers import until

@@ -24,7 +24,6 @@ from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM
 from inference.retrieval.vectors import quantise
 from inference.types import Vector
-from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
@@ -32,20 +31,19 @@ from streams.contracts.messages import Interaction, ModelRef, Recommendations, S
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
+from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.placements import Placements
-from streams.profiles.events import Event
-from streams.profiles.profile import Source
-from streams.pseudonyms import Pseudonyms
+from streams.profiles.events import Event, Source
+from streams.protection import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.asset_path import AssetPath
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.deadline import Deadlines
-from streams.worker.delivery import Delivery
+from streams.worker.delivery import Delivery, Forwarder
 from streams.worker.event_path import EventPath
-from streams.worker.forwarding import Forwarder
+from streams.worker.processing import Deadlines
 from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until

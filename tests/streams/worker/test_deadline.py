@@ -9,7 +9,7 @@ import pytest
 
 from streams.settings import load_settings
 from streams.worker.checkpoint import Batch
-from streams.worker.deadline import WINDOW_S, Deadlines
+from streams.worker.processing import WINDOW_S, Deadlines
 from tests.streams.fakes import message
 
 LIMITS = load_settings({"scoring_deadline_ms": 200.0, "catch_up_seconds": 5.0}, env_file=None).latency

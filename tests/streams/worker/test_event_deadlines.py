@@ -7,8 +7,7 @@ import threading
 
 from inference.types import stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
-from streams.items.trend_counts import Shares
-from streams.items.trending import Popularity
+from streams.items.trend_counts import Popularity, Shares
 from tests.integration.workers import until
 from tests.streams.shoppers import search
 from tests.streams.worker.event_harness import (

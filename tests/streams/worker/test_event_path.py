@@ -9,10 +9,8 @@ import pytest
 from inference.types import stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts import serde
-from streams.items.trend_counts import Shares
-from streams.items.trending import Popularity
-from streams.profiles.events import Event
-from streams.profiles.profile import Source
+from streams.items.trend_counts import Popularity, Shares
+from streams.profiles.events import Event, Source
 from streams.scoring import WARM_UP_TEXTS
 from streams.worker.ending import explanation
 from tests.integration.workers import until

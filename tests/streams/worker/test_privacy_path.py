@@ -10,15 +10,15 @@ from faust.types import Message
 
 from inference.types import SessionItems
 from inference.types import stable_key as shopper_key
-from streams.behaviour.transitions import ActionContext, session_items
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import FORWARDED_HEADER, Forget, ForgetReceipt, Interaction, Search
-from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import partition_of
+from streams.learned import ActionContext, session_items
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.forgotten import Forgotten
 from streams.worker.privacy_path import PrivacyPath
+from streams.worker.processing import Forgotten
 from tests.integration.workers import until
 from tests.streams.fakes import CHANGELOG, message
 from tests.streams.shoppers import NOW_MS, act, search

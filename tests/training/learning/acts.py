@@ -13,8 +13,8 @@ from streams.contracts.messages import (
     Search,
     Trigger,
     View,
+    occurred_ms,
 )
-from streams.profiles.profile import occurred_ms
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_MS = round(START.timestamp() * 1000)

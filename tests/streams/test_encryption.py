@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all
 from streams.errors import CooccurrenceCodecError, EncryptionError, ProfileCodecError
 from streams.profiles import codec
-from streams.state.encryption import NONCE_AT, OVERHEAD, TEXT_AT, Cipher, is_sealed
+from streams.protection import NONCE_AT, OVERHEAD, TEXT_AT, Cipher, is_sealed
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))
 CONTEXT = b"profiles/ann"

@@ -1,6 +1,10 @@
-"""Encryption of stored values: AES-256-GCM, with the key's id in each value and the record's key bound to it.
+"""Protection of shoppers' data in tables and on internal topics: pseudonyms for ids, encrypted values. No I/O.
 
-A sealed value is
+Without a key, a shopper's profile has the user id as its key, and hashes of the shopper are plain hashes of the id.
+With a key they come from a keyed hash of the id, so nobody without the key can find a shopper or try ids.
+
+Values are encrypted with AES-256-GCM, with the key's id in each value and the record's key bound to it. A sealed
+value is
 
     0x7F | key id, 4 bytes | salt, 16 bytes | counter, 12 bytes | ciphertext | tag, 16 bytes
 
@@ -21,7 +25,12 @@ from itertools import count
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from inference.types import stable_key
 from streams.errors import EncryptionError
+
+DIGEST_BYTES = 16
+REMEMBERED = 2**14
+"""Shoppers whose hashes are kept in memory."""
 
 MARK = 0x7F
 KEY_BYTES, ID_BYTES, SALT_BYTES, NONCE_BYTES, TAG_BYTES = 32, 4, 16, 12, 16
@@ -32,6 +41,36 @@ OVERHEAD = TEXT_AT + TAG_BYTES
 """Bytes that a sealed value is longer than the plain one."""
 SALTS = 1024
 """Derived keys that are kept in memory: one for each process that wrote a value."""
+
+
+class Pseudonyms:
+    """Names and keys of shoppers.
+
+    Args:
+        secret: the key of the hash, up to 64 bytes; None for none.
+
+    Attributes:
+        hides_ids: whether there is a key.
+    """
+
+    def __init__(self, secret: bytes | None = None) -> None:
+        self.hides_ids = secret is not None
+        self._secret = secret or b""
+        self._digest = lru_cache(maxsize=REMEMBERED)(self._hash)
+        self.key = lru_cache(maxsize=REMEMBERED)(self._key)
+
+    def name(self, user_id: bytes) -> bytes:
+        """Return the key of a shopper's profile in tables and on changelogs."""
+        return self._digest(user_id) if self.hides_ids else user_id
+
+    def _key(self, user_id: str) -> int:
+        """Return the shopper's key, 64 bits of a hash. Internal topics contain parts of it, never the id."""
+        if not self.hides_ids:
+            return stable_key(user_id)
+        return int.from_bytes(self._digest(user_id.encode())[:8], "little")
+
+    def _hash(self, user_id: bytes) -> bytes:
+        return blake2b(user_id, key=self._secret, digest_size=DIGEST_BYTES).digest()
 
 
 class Cipher:
