@@ -10,7 +10,10 @@ from dataclasses import dataclass
 ELSEWHERE = "event loop and the rest"
 
 LAYERS: tuple[tuple[str, str], ...] = (
-    ("retrieve", r"inference/(retrieval/(?!vectors)|queries)|\bretrieve \(inference/pipeline"),
+    (
+        "retrieve",
+        r"inference/(retrieval/(?!vectors)|queries|kernels/(keytable|votes))|\b(retrieve|find|merge) \(inference/pipe",
+    ),
     ("score", r"inference/ranking/(feature|scorer)|\b(features|rank) \(inference/pipeline"),
     (
         "choose and explain",
@@ -22,9 +25,9 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
         "trends and behaviour",
-        r"streams/(items/|behaviour/|worker/(transition_path|cooccurrence_path|trend_path|broadcasts|behaviour_updates|item_path))",
+        r"streams/(items/|behaviour/|learned|worker/(transition_path|cooccurrence_path|trend_path|broadcasts|behaviour_updates|item_path))",
     ),
-    ("profile", r"streams/(profiles/|engine|state/)"),
+    ("profile", r"streams/(profiles/|engine|state/|protection)"),
     (
         "produce",
         r"aiokafka/producer/|streams/kafka/producer|aiokafka/record/(default_records|_crecords).*build",

@@ -15,12 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Section, Table
 from benchmarks.stage import Stage
-from inference.pipeline import Recommender, ScoresFeatures, unobserved
+from inference.pipeline import Recommender, ScoresFeatures, find, merge, unobserved
 from inference.queries import QueryBatch
 from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue_sources import VectorSource
-from inference.retrieval.hits import Hits
-from inference.retrieval.shortlists import Shortlists, find, merge
+from inference.retrieval.shortlists import Hits, Shortlists
 from inference.retrieval.sources import CandidateSource
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping

@@ -16,7 +16,8 @@ from inference.errors import BundleError
 from inference.loading import Loader
 from inference.manifest import CATALOGUE, QUERY, Manifest, vector_space
 from inference.manifest_files import read_manifest
-from inference.pipeline import RankingOptions, Recommender
+from inference.pipeline import Recommender
+from inference.placements import RankingOptions
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
 from inference.retrieval import sources

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.errors import ScoringError
-from inference.placements import EVERYWHERE, Placement
-from inference.queries import Queries, QueryBatch
+from inference.kernels.fusion import fuse
+from inference.placements import DEFAULT_OPTIONS, EVERYWHERE, Placement, RankingOptions
+from inference.queries import QueryBatch
 from inference.ranking.choice import Chosen, Rules, choose
 from inference.ranking.explanation import explained, explained_by_sources, positions_of
-from inference.ranking.feature_matrix import features
+from inference.ranking.feature_matrix import Buffer, features
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import Lists, RankedRows, in_retrieval_order, names_of
 from inference.ranking.occlusion import GROUPS, carried_by, matches_search, occlude
-from inference.ranking.reasons import Partners, Shown, reasons
+from inference.ranking.reasons import Partners, Shown, no_partners, reasons
 from inference.records import Explanation
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.shortlists import Shortlists, retrieve
+from inference.retrieval.catalogue_sources import VectorSource
+from inference.retrieval.restrictions import Restrictions
+from inference.retrieval.shortlists import Candidates, Hits, Shortlists, no_hits
 from inference.retrieval.sources import NEW, CandidateSource
-from inference.types import Keys, Query, RankedList, Vector
+from inference.types import Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
+ALL = 2**31 - 1
+"""Limit above the number of candidates of any query."""
 NOBODY_REPEATS = 0.01
 """Repeat rate below which lists leave out what the shopper bought."""
 
@@ -44,11 +48,6 @@ def nobody_repeats(repeat_rate: float | None) -> bool:
     return repeat_rate is not None and repeat_rate < NOBODY_REPEATS
 
 
-def no_partners(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
-    """Return no co-occurring item for any key."""
-    return np.zeros_like(keys)
-
-
 class ScoresFeatures(Protocol):
     """A ranker."""
 
@@ -58,29 +57,6 @@ class ScoresFeatures(Protocol):
         A ranker must not keep the array of features: it is used again for the next batch.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankingOptions:
-    """Options of a recommender.
-
-    Attributes:
-        candidates_per_source: greatest number of candidates from each source.
-        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
-            all. The others have almost no chance of a place in the list.
-        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
-        places_for_new: least number of places for items without any action, in lists that answer no search.
-        fairness: least share of protected items in such lists, in [0, 1]; see `choice.py` and `groups.py`.
-    """
-
-    candidates_per_source: int = 100
-    candidates_ranked: int | None = None
-    diversity: float = 0.0
-    places_for_new: int = 0
-    fairness: float = 0.0
-
-
-DEFAULT_OPTIONS = RankingOptions()
 
 
 class Recommender:
@@ -113,7 +89,7 @@ class Recommender:
         self._options = options
         self._sources = tuple(sources)
         self._observe = observe
-        self._features, self._occluded = _Buffer(len(FEATURES)), _Buffer(len(FEATURES))
+        self._features, self._occluded = Buffer(len(FEATURES)), Buffer(len(FEATURES))
 
     def set_scorer(self, scorer: ScoresFeatures) -> None:
         """Use another ranker from the next list on. It must take the same features."""
@@ -193,7 +169,7 @@ class Recommender:
                 sources=[names[bits] for bits in chosen.sources.tolist()],
                 because=because,
                 items=items,
-                matches=_matches(batch.records, chosen.starts, listed),
+                matches=matches_search(batch.records, chosen.starts, listed),
             )
 
     def rank_rows(self, shortlists: Shortlists) -> RankedRows:
@@ -225,7 +201,7 @@ class Recommender:
         if lists.fallback is None:
             at = positions_of(own, rows)
             with suppress(ScoringError):
-                return explained(own, at, self.features(own)[at], _weights(own)[at], self._scorer.score)
+                return explained(own, at, self.features(own)[at], own.weights()[at], self._scorer.score)
         return explained_by_sources(own, rows)
 
     def features(self, shortlists: Shortlists) -> Vector:
@@ -245,7 +221,7 @@ class Recommender:
         """Return the candidates' features, probabilities, and probabilities with the placement's weights."""
         matrix = features(shortlists, self.catalogue, self._features.rows(len(shortlists.candidates.rows)))
         scores = self._scorer.score(matrix)
-        return matrix, scores, scores if not shortlists.placement.weights else scores * _weights(shortlists)
+        return matrix, scores, scores if not shortlists.placement.weights else scores * shortlists.weights()
 
     def _rules(self, shortlists: Shortlists) -> Rules:
         sources, placement = shortlists.sources, shortlists.placement
@@ -266,32 +242,49 @@ class Recommender:
         self._observe(name, perf_counter() - started)
 
 
-def _matches(records: Queries, starts: npt.NDArray[np.int64], listed: Vector) -> list[bool | None]:
-    """Return whether each listed item matches its list's search, None in other lists; nothing without any search."""
-    searching = records["searching"] > 0
-    if not searching.any():
-        return []
-    of_search = np.repeat(searching, np.diff(starts)).tolist()
-    found = matches_search(listed).tolist()
-    return [each if answers else None for each, answers in zip(found, of_search, strict=True)]
+def retrieve(
+    sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None
+) -> Shortlists:
+    """Return the candidates of a batch: from each source at most `limit`, for each query the first `most`.
+
+    A query whose k is greater gets k candidates. `most` None keeps all that the sources found.
+
+    Queries with filters get candidates that pass them, and k of them if the catalogue has so many. The sources run once
+    for each set of filters, on a view of the catalogue in which only the matching items are available.
+    """
+    names = tuple(source.name for source in sources)
+    if not batch.filters:
+        return merge(names, batch, catalogue, find(sources, batch, catalogue, limit), most)
+    restrictions = Restrictions.of(batch, catalogue)
+    hits = no_hits(len(batch), len(sources), limit)
+    for places, matching in restrictions.groups:
+        view = catalogue if matching is None else catalogue.restricted(matching)
+        found = find(sources, batch if len(places) == len(batch) else batch.take(places), view, limit)
+        for array, part in zip(hits, found, strict=True):
+            array[places] = part
+    shortlists = merge(names, batch, catalogue, hits, most)
+    return Shortlists(batch, restrictions.filled(shortlists.candidates, batch, catalogue, names), names)
 
 
-def _weights(shortlists: Shortlists) -> Vector:
-    """Return the weight of each candidate at its placement, float32 (C,): the greatest of its sources, or else 1."""
-    weights = np.array([shortlists.placement.weights.get(name, 1.0) for name in shortlists.sources], dtype=np.float32)
-    proposed = shortlists.candidates.ranks > 0
-    greatest = np.where(proposed, weights, np.float32(-1)).max(axis=1, initial=-1)
-    return np.where(greatest < 0, np.float32(1), greatest).astype(np.float32)
+def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:
+    """Return the results of each source for each query. Vector sources share one search of the items."""
+    hits = no_hits(len(batch), len(sources), limit)
+    searches = []
+    for place, source in enumerate(sources):
+        if isinstance(source, VectorSource):
+            searches.append((source.vector, place))
+        else:
+            source.retrieve(batch, catalogue, hits, place)
+    if searches:
+        catalogue.search_batch(batch, searches, hits)
+    return hits
 
 
-class _Buffer:
-    """An array that is used again from batch to batch: memory in use causes no page faults."""
-
-    def __init__(self, width: int) -> None:
-        self._array: npt.NDArray[np.float32] = np.empty((0, width), dtype=np.float32)
-
-    def rows(self, number: int) -> Vector:
-        """Return an array of this number of rows, (number, width), with undefined content."""
-        if len(self._array) < number:
-            self._array = np.empty((max(number, 2 * len(self._array)), self._array.shape[1]), dtype=np.float32)
-        return self._array[:number]
+def merge(
+    names: tuple[str, ...], batch: QueryBatch, catalogue: Catalogue, hits: Hits, most: int | None = None
+) -> Shortlists:
+    """Return the fused results of the sources with these names, without the items that each query excludes."""
+    counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
+    columns, excluded = catalogue.columns, (batch.exclude, batch.exclude_starts)
+    candidates = fuse(batch.records, hits, catalogue.table, columns.keys, *excluded, counts)
+    return Shortlists(batch, Candidates(*candidates), names)

@@ -1,8 +1,9 @@
-"""Placements: the places of a shop that show lists, each with sources, size, filter and weights of its own."""
+"""Options of lists: those of a recommender, and the placements of a shop, each with sources and a size of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -38,3 +39,26 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
 EVERYWHERE = Placement()
 """The placement that changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingOptions:
+    """Options of a recommender.
+
+    Attributes:
+        candidates_per_source: greatest number of candidates from each source.
+        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
+            all. The others have almost no chance of a place in the list.
+        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
+        places_for_new: least number of places for items without any action, in lists that answer no search.
+        fairness: least share of protected items in such lists, in [0, 1]; see `choice.py` and `groups.py`.
+    """
+
+    candidates_per_source: int = 100
+    candidates_ranked: int | None = None
+    diversity: float = 0.0
+    places_for_new: int = 0
+    fairness: float = 0.0
+
+
+DEFAULT_OPTIONS = RankingOptions()

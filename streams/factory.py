@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from inference.bundle import Bundle, load_bundle
 from inference.kernels.support import CLAIMED_BY, SHOPPERS, Support
-from inference.pipeline import Observer, RankingOptions, Recommender, unobserved
+from inference.pipeline import Observer, Recommender, unobserved
+from inference.placements import RankingOptions
 from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import WORDS

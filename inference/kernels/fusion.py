@@ -11,7 +11,7 @@ from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
 from inference.kernels.selection import Rows, cut, write_in_order
 from inference.kernels.signatures import HITS, QUERIES
 from inference.queries import EARLIER, Queries
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.types import Keys, Vector
 
 Starts = npt.NDArray[np.int64]

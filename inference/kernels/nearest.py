@@ -16,7 +16,7 @@ from inference.kernels.signatures import COLUMNS, HITS
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM
 from inference.retrieval.columns import BLOCK as ALIGNED
 from inference.retrieval.columns import BYTES, Columns
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.types import Vector
 
 Int8 = npt.NDArray[np.int8]

@@ -12,7 +12,7 @@ from inference.kernels.selection import Rows, is_better, sort_best_first, write_
 from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import LABELS, Queries
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.types import Keys, Vector
 
 CATEGORIES = 5

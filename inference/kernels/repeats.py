@@ -13,7 +13,7 @@ from inference.kernels.selection import write_best
 from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import HABITS, Queries
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 
 MANY = 10.0
 """Number of purchases at which the weight is one half."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.compiler import helper
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.types import Keys, Vector
 
 Rows = npt.NDArray[np.int32]

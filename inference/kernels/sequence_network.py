@@ -29,7 +29,7 @@ from inference.kernels.sequence_layers import (
 from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import RECENT, Queries
 from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, SHIFT, Columns
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.types import Vector
 
 

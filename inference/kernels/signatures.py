@@ -6,7 +6,7 @@ from numba import boolean, float32, float64, from_dtype, int8, int32, int64, typ
 
 from inference.queries import QUERY
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Candidates, Hits
+from inference.retrieval.shortlists import Candidates, Hits
 
 QUERIES = from_dtype(QUERY)[::1]
 _COLUMN = {

@@ -20,7 +20,7 @@ from inference.kernels.signatures import CANDIDATES, COLUMNS, QUERIES
 from inference.queries import Queries
 from inference.ranking.diversity import CONSIDERED, Scratch, diversify
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Candidates
+from inference.retrieval.shortlists import Candidates
 from inference.types import Keys, Vector
 
 SCORE_DECIMALS = 6

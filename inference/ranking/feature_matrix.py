@@ -20,8 +20,7 @@ from inference.queries import Queries
 from inference.ranking.features import CONTEXT, FEATURES, LAST_ITEMS, LONG_SESSION, OFTEN, PLACED, SCORED
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Candidates
-from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.shortlists import Candidates, Shortlists
 from inference.types import Keys, Vector
 
 _PLACE = {name: place for place, name in enumerate(FEATURES)}
@@ -68,6 +67,19 @@ def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = 
     items = _Items(catalogue.columns, catalogue.table)
     _fill(queries, candidates, items, _columns_of(shortlists.sources), scratch, out)
     return out
+
+
+class Buffer:
+    """An array that is used again from batch to batch: memory in use causes no page faults."""
+
+    def __init__(self, width: int) -> None:
+        self._array: npt.NDArray[np.float32] = np.empty((0, width), dtype=np.float32)
+
+    def rows(self, number: int) -> Vector:
+        """Return an array of this number of rows, (number, width), with undefined content."""
+        if len(self._array) < number:
+            self._array = np.empty((max(number, 2 * len(self._array)), self._array.shape[1]), dtype=np.float32)
+        return self._array[:number]
 
 
 @cache

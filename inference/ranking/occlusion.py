@@ -17,6 +17,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import float32, float64, int8, int32, int64, void
 
 from inference.kernels.compiler import helper, kernel
+from inference.queries import Queries
 from inference.ranking.choice import rounded
 from inference.ranking.features import FEATURES
 from inference.retrieval.sources import REASONS, SOURCES
@@ -111,11 +112,19 @@ def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occlu
     return carried
 
 
-def matches_search(features: Vector) -> npt.NDArray[np.bool_]:
-    """Return whether a list may say that each candidate matches its search, given the features, (L, F)."""
+def matches_search(records: Queries, starts: npt.NDArray[np.int64], features: Vector) -> list[bool | None]:
+    """Return whether each listed item matches its list's search, None in other lists; nothing without any search.
+
+    List i has the items `starts[i]:starts[i + 1]`, with `features` (L, F), and answers the query `records[i]`.
+    """
+    searching = records["searching"] > 0
+    if not searching.any():
+        return []
     words, clicked = features[:, _WORDS], features[:, _CLICKED]
     near = features[:, _QUERY] >= MATCHING_COSINE
-    return np.asarray(near | (words * words >= MATCHING_WORDS) | (clicked * clicked >= OFTEN_CLICKED))
+    found = near | (words * words >= MATCHING_WORDS) | (clicked * clicked >= OFTEN_CLICKED)
+    of_search = np.repeat(searching, np.diff(starts)).tolist()
+    return [each if answers else None for each, answers in zip(found.tolist(), of_search, strict=True)]
 
 
 @kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)

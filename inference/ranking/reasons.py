@@ -36,6 +36,11 @@ _ACTION = (*ACTIONS, None)
 _shown = lru_cache(maxsize=TITLES)(readable)
 
 
+def no_partners(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+    """Return no co-occurring item for any key."""
+    return np.zeros_like(keys)
+
+
 class Shown(NamedTuple):
     """The listed items, L in all; list i has `starts[i]:starts[i + 1]`.
 

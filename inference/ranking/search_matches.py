@@ -15,8 +15,7 @@ from inference.queries import SEARCH
 from inference.ranking.occlusion import MATCHING_COSINE, MATCHING_WORDS, OFTEN_CLICKED
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.retrieval.hits import no_hits
-from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.shortlists import Shortlists, no_hits
 from inference.retrieval.sources import CLICKED
 
 NEAREST = 1000

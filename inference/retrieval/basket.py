@@ -22,8 +22,8 @@ from __future__ import annotations
 from inference.kernels.basket_knn import Rules, Scratch, scratch, vote_by_baskets
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import Hits
 from inference.retrieval.sessions import Sessions
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import BASKET
 
 NEWEST = 150

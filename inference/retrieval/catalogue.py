@@ -23,9 +23,9 @@ from inference.retrieval.columns import Changes, Columns, Rows, Weights, arrays_
 from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
-from inference.retrieval.hits import Found, Hits, no_hits
 from inference.retrieval.matching import Matcher, Matching
 from inference.retrieval.nearest import NearestItems, Vectors
+from inference.retrieval.shortlists import Found, Hits, no_hits
 from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.word_index import WordIndex
 from inference.types import Item, Keys, Query, Vector, stable_key

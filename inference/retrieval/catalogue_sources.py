@@ -15,7 +15,7 @@ from inference.queries import SEARCH as SEARCH_VECTOR
 from inference.queries import SHORT_TERM as SHORT_TERM_VECTOR
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import (
     LONG_TERM,
     NEW,
@@ -33,7 +33,7 @@ from inference.retrieval.sources import (
 class VectorSource:
     """The items nearest to one of the query's vectors, by cosine; `vector` is its place, or FOREMOST for new items.
 
-    `shortlists.retrieve` runs one search for all sources of this kind.
+    `pipeline.retrieve` runs one search for all sources of this kind.
     """
 
     name: str

@@ -34,8 +34,8 @@ from inference.kernels.votes import ItemNumbers, write_votes
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
-from inference.retrieval.hits import Hits
 from inference.retrieval.search_records import SearchRecords
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
 from inference.retrieval.tokens import Word, words
 from inference.retrieval.word_index import SparseIndex, document

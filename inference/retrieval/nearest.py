@@ -12,8 +12,8 @@ import numpy as np
 
 from inference.kernels.nearest import FOREMOST, Request, Scratch, Target, find_nearest, find_nearest_of_rows, vector_of
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.hits import Hits
 from inference.retrieval.matching import Matching
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.vectors import Int8Vector
 from inference.types import Vector
 

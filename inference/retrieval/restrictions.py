@@ -11,8 +11,8 @@ import numpy.typing as npt
 from inference.queries import RECENT, QueryBatch, is_earlier
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.hits import Candidates
 from inference.retrieval.matching import Mask, Matching
+from inference.retrieval.shortlists import Candidates
 from inference.retrieval.sources import NEW, TRENDING
 from inference.types import Keys
 

@@ -16,7 +16,7 @@ from inference.kernels.sequence_network import Actions, Outputs, predict, projec
 from inference.queries import SHORT_TERM, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, Changes
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import SEQUENCE
 from inference.retrieval.vectors import Int8Vector
 from inference.types import Keys, Vector

@@ -33,7 +33,7 @@ from inference.kernels.session_table import Bounds, SessionRecords, SessionTable
 from inference.kernels.votes import ItemNumbers
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import SESSIONS
 from inference.types import SessionItems
 

@@ -1,25 +1,81 @@
-"""Retrieval for a batch: runs every source and merges their results into one shortlist for each query."""
+"""Results of retrieval as arrays: the hits of each source, and the shortlists that are fused from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.kernels.fusion import RRF_OFFSET, fuse
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.catalogue_sources import VectorSource
-from inference.retrieval.hits import Candidates, Hits, no_hits
-from inference.retrieval.restrictions import Restrictions
-from inference.retrieval.sources import CandidateSource
+from inference.retrieval.columns import Rows
+from inference.types import Vector
 
-__all__ = ["RRF_OFFSET", "Candidates", "Shortlists", "find", "merge", "retrieve"]
 
-ALL = 2**31 - 1
-"""Limit above the number of candidates of any query."""
+class Found(NamedTuple):
+    """Results of one search: rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
+
+    rows: Rows
+    scores: Vector
+
+
+class Hits(NamedTuple):
+    """The available items that each of S sources found for each of n queries, best first, ties by stable key.
+
+    The results of source s for query i are the first `counts[i, s]` of `rows[i, s]`.
+
+    Attributes:
+        rows: rows of the catalogue, int32 (n, S, limit).
+        scores: float32 (n, S, limit).
+        counts: int32 (n, S).
+    """
+
+    rows: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+
+    @property
+    def limit(self) -> int:
+        """The greatest number of items that a source may find for a query."""
+        return int(self.rows.shape[2])
+
+    def found(self, query: int, place: int) -> Found:
+        """Return the results of the source at a place for a query."""
+        count = self.counts[query, place]
+        return Found(self.rows[query, place, :count], self.scores[query, place, :count])
+
+
+def no_hits(queries: int, sources: int, limit: int) -> Hits:
+    """Return empty results of `sources` sources for a batch of `queries` queries."""
+    shape = (queries, sources, limit)
+    return Hits(
+        np.empty(shape, dtype=np.int32),
+        np.empty(shape, dtype=np.float32),
+        np.zeros((queries, sources), dtype=np.int32),
+    )
+
+
+class Candidates(NamedTuple):
+    """Candidates of n queries, C in all, as kernels read them.
+
+    Those of query i are `starts[i]:starts[i + 1]`, in retrieval order: by falling fused score, ties by stable key.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        rows: rows of the catalogue, int32 (C,).
+        fused: the fused score of each, float32 (C,).
+        scores: the score in each source, float32 (C, sources); 0 if the source did not propose the item.
+        ranks: 1 / the rank in each source, float32 (C, sources); 0 if the source did not propose the item.
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: Rows
+    fused: Vector
+    scores: Vector
+    ranks: Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,50 +118,9 @@ class Shortlists:
             queries, Candidates(starts, *(column[kept] for column in columns)), self.sources, self.placement
         )
 
-
-def retrieve(
-    sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None
-) -> Shortlists:
-    """Return the candidates of a batch: from each source at most `limit`, for each query the first `most`.
-
-    A query whose k is greater gets k candidates. `most` None keeps all that the sources found.
-
-    Queries with filters get candidates that pass them, and k of them if the catalogue has so many. The sources run once
-    for each set of filters, on a view of the catalogue in which only the matching items are available.
-    """
-    names = tuple(source.name for source in sources)
-    if not batch.filters:
-        return merge(names, batch, catalogue, find(sources, batch, catalogue, limit), most)
-    restrictions = Restrictions.of(batch, catalogue)
-    hits = no_hits(len(batch), len(sources), limit)
-    for places, matching in restrictions.groups:
-        view = catalogue if matching is None else catalogue.restricted(matching)
-        found = find(sources, batch if len(places) == len(batch) else batch.take(places), view, limit)
-        for array, part in zip(hits, found, strict=True):
-            array[places] = part
-    shortlists = merge(names, batch, catalogue, hits, most)
-    return Shortlists(batch, restrictions.filled(shortlists.candidates, batch, catalogue, names), names)
-
-
-def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:
-    """Return the results of each source for each query. Vector sources share one search of the items."""
-    hits = no_hits(len(batch), len(sources), limit)
-    searches = []
-    for place, source in enumerate(sources):
-        if isinstance(source, VectorSource):
-            searches.append((source.vector, place))
-        else:
-            source.retrieve(batch, catalogue, hits, place)
-    if searches:
-        catalogue.search_batch(batch, searches, hits)
-    return hits
-
-
-def merge(
-    names: tuple[str, ...], batch: QueryBatch, catalogue: Catalogue, hits: Hits, most: int | None = None
-) -> Shortlists:
-    """Return the fused results of the sources with these names, without the items that each query excludes."""
-    counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
-    columns, excluded = catalogue.columns, (batch.exclude, batch.exclude_starts)
-    candidates = fuse(batch.records, hits, catalogue.table, columns.keys, *excluded, counts)
-    return Shortlists(batch, Candidates(*candidates), names)
+    def weights(self) -> Vector:
+        """Return each candidate's weight at the placement, float32 (C,): the greatest of its sources, or else 1."""
+        weights = np.array([self.placement.weights.get(name, 1.0) for name in self.sources], dtype=np.float32)
+        proposed = self.candidates.ranks > 0
+        greatest = np.where(proposed, weights, np.float32(-1)).max(axis=1, initial=-1)
+        return np.where(greatest < 0, np.float32(1), greatest).astype(np.float32)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from inference.queries import QueryBatch
     from inference.retrieval.catalogue import Catalogue
-    from inference.retrieval.hits import Hits
+    from inference.retrieval.shortlists import Hits
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
 TOGETHER, NEXT, SESSIONS, BASKET, REPEAT = "together", "next", "sessions", "basket", "repeat"

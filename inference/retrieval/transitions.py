@@ -31,7 +31,7 @@ from inference.kernels.votes import EVIDENCE, ItemNumbers
 from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import NEXT, TOGETHER
 from inference.types import ItemNeighbours, Keys
 

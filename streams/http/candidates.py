@@ -13,9 +13,8 @@ from inference.ranking.sentences import Language
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
 from inference.retrieval.filters import Filter
-from inference.retrieval.hits import Candidates
 from inference.retrieval.restrictions import Restrictions
-from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.shortlists import Candidates, Shortlists
 from inference.retrieval.sources import NEW, TRENDING
 from inference.types import Because, Item, ScoredCandidate
 from streams.http.queries import ListRequest, keys_of

@@ -10,8 +10,8 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import NOBODY_REPEATS, SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
-from inference.placements import EVERYWHERE, Placement
+from inference.pipeline import NOBODY_REPEATS, SCORING_FAILED, Recommender, ScoresFeatures
+from inference.placements import EVERYWHERE, Placement, RankingOptions
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order

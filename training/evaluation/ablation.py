@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from inference.kernels.fusion import RRF_OFFSET
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM, QueryBatch
 from inference.retrieval import sources
-from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Shortlists
+from inference.retrieval.shortlists import Candidates, Shortlists
 from inference.types import Keys
 
 VECTORS = {sources.SHORT_TERM: SHORT_TERM, sources.LONG_TERM: LONG_TERM, sources.QUERY: SEARCH}

@@ -8,7 +8,7 @@ from numba import float32, int32, int64, void
 
 from inference.kernels.compiler import kernel
 from inference.kernels.signatures import CANDIDATES
-from inference.retrieval.hits import Candidates
+from inference.retrieval.shortlists import Candidates
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]

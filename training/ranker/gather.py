@@ -20,8 +20,7 @@ from inference.manifest import FittedPeriod
 from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
-from inference.retrieval.hits import Candidates
-from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.shortlists import Candidates, Shortlists
 from inference.types import Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search, occurred_ms
 from streams.event_log import ends_of_ties

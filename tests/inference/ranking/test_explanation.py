@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.pipeline import RankingOptions, Recommender
-from inference.placements import Placement
+from inference.pipeline import Recommender
+from inference.placements import Placement, RankingOptions
 from inference.queries import QueryBatch
 from inference.ranking.explanation import contributions
 from inference.ranking.features import FEATURES

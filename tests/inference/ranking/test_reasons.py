@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.pipeline import no_partners
 from inference.queries import Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Carried
-from inference.ranking.reasons import SIMILAR, Partners, Shown, reasons
+from inference.ranking.reasons import SIMILAR, Partners, Shown, no_partners, reasons
 from inference.ranking.sentences import sentences
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise

@@ -12,8 +12,8 @@ from inference.kernels.sequence_layers import SequenceWeights
 from inference.queries import PAST_TENSES, RECENT, QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import Found, no_hits
 from inference.retrieval.sequence import SequenceModel
+from inference.retrieval.shortlists import Found, no_hits
 from inference.retrieval.sources import CandidateSource
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.pipeline import retrieve
 from inference.queries import QueryBatch
 from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.filters import Conditions, Filter, Filters
 from inference.retrieval.matching import MASKS
-from inference.retrieval.shortlists import Shortlists, retrieve
+from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, Item, Query, Remembered, stable_key

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference.kernels.nearest import BLOCK, FOREMOST, LISTS
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM, QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import Hits, no_hits
+from inference.retrieval.shortlists import Hits, no_hits
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import Query, Vector, stable_key
 from tests.inference.catalogues import item, unit_vectors

@@ -20,7 +20,7 @@ from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.filters import Filter
-from inference.retrieval.hits import Hits
+from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import SHORT_TERM
 from inference.retrieval.vectors import quantise
 from inference.types import Vector

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.pipeline import retrieve
 from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.shortlists import retrieve
 from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import ItemNeighbours, Query, SessionItems, stable_key

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.pipeline import RankingOptions, Recommender
+from inference.pipeline import Recommender
+from inference.placements import RankingOptions
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.retrieval.behaviour import Behaviour, make_sources

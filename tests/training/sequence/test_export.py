@@ -9,8 +9,8 @@ from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.queries import PAST_TENSES, QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.hits import no_hits
 from inference.retrieval.sequence import SequenceModel, SequenceSource
+from inference.retrieval.shortlists import no_hits
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import NO_KEYS, Item, Query, Remembered, stable_key
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.kernels.fusion import RRF_OFFSET
+from inference.pipeline import find, merge, retrieve
 from inference.queries import EARLIER, QueryBatch
 from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.hits import Hits, no_hits
-from inference.retrieval.shortlists import RRF_OFFSET, Shortlists, find, merge, retrieve
+from inference.retrieval.shortlists import Hits, Shortlists, no_hits
 from inference.retrieval.sources import (
     NAMES,
 )
