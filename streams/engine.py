@@ -15,10 +15,10 @@ from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.ranking.sentences import Language, sentences
 from inference.types import stable_key
+from streams.batch import FOLD_OUTCOMES, Folded, Part
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.contracts.serde import recommendation_id
-from streams.folded import FOLD_OUTCOMES, Folded, Part
 from streams.items.live import LiveCatalogue
 from streams.learned import learned, purchases, trends, unlearned
 from streams.outcomes import ENCODING_FAILED

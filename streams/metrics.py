@@ -22,11 +22,11 @@ from inference.bundle import Bundle
 from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
 from streams.asset_metrics import AssetMetrics
+from streams.batch import Folded
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.errors import InvalidEvent
 from streams.exposure import Exposed
-from streams.folded import Folded
 from streams.histogram import Timed
 from streams.kafka.topics import TABLES
 from streams.learned import UNLEARNED

@@ -157,7 +157,7 @@ class Replay:
     def _answer(self, interactions: Sequence[Interaction]) -> list[Recommendations]:
         admitted = [self._budgets.admit(each.user_id, occurred_ms(each)) for each in interactions]
         work, store = self._begin(interactions, admitted)
-        folded = work.run(self._engine, self.recommender, store)
+        folded = work.run(self._engine.fold, self.recommender, store)
         # Lists change when the update is published.
         self._trending.add(folded.trends, folded.purchases)
         self.learned.observe(PackedTransitions.of(folded.transitions), folded.sessions)

@@ -43,7 +43,7 @@ class Pass:
     def __call__(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Passed:
         """Process one batch. `stored` contains each shopper's profile, None for a new shopper."""
         work = BatchPass(events, stored)
-        folded = work.run(self._engine, self._recommender, lambda _profiles: None)
+        folded = work.run(self._engine.fold, self._recommender, lambda _profiles: None)
         if work.lists is None:
             raise RuntimeError("pass: required lists for a batch that was not abandoned, got none")
         answers = self._engine.compose(folded, work.lists, [datetime.now(UTC)] * len(events), self._budgets)

@@ -22,9 +22,9 @@ from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.assets.records import apply_record
 from streams.assets.snapshots import encode_snapshot
+from streams.batch import Folded
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
-from streams.folded import Folded
 from streams.kafka.asset_quality import quality_monitor
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options

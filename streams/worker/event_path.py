@@ -18,12 +18,11 @@ from faust.types import Message
 from inference.ranking.lists import Lists, in_retrieval_order
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
-from streams.batch import Pass
+from streams.batch import Folded, Pass
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
 from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
-from streams.folded import Folded
 from streams.items.trending import Trending
 from streams.kafka.producer import partition_of
 from streams.metrics import Metrics
@@ -218,7 +217,7 @@ class EventPath:
         # The event loop reads `ranking` from here on: it may answer the batch as soon as the pass is folded.
         processing.ranking = ranking = Pass(events, [stored[shopper] for shopper in processing.shoppers])
         servable, store = processing.servable, partial(self._store, processing.shoppers)
-        folded = ranking.run(servable.engine, servable.scoring.recommender, store)
+        folded = ranking.run(servable.engine.fold, servable.scoring.recommender, store)
         if ranking.lists is not None:
             self._answer(processing, folded, ranking.lists)
 

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from faust.types import Message
 
-from streams.batch import Pass
+from streams.batch import Folded, Pass
 from streams.contracts.messages import Recommendations
 from streams.errors import InvalidEvent
-from streams.folded import Folded
 from streams.serving.servable import Servable
 from streams.settings_lists import Latency
 from streams.worker.checkpoint import Batch

@@ -12,11 +12,11 @@ from inference.queries import QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Because, Item, SessionItems, Vector
+from streams.batch import Folded
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemTransition, ItemVector
 from streams.contracts.messages import Intent, ModelRef, Recommendations, Search
 from streams.engine import Engine
-from streams.folded import Folded
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, item_of, moment, unit_vector
