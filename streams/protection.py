@@ -1,4 +1,4 @@
-"""Protection of shoppers' data in tables and on internal topics: pseudonyms for ids, encrypted values. No I/O.
+"""Protection of shoppers' data in tables and on internal topics: pseudonyms for ids, encryption for values.
 
 Without a key, a shopper's profile has the user id as its key, and hashes of the shopper are plain hashes of the id.
 With a key they come from a keyed hash of the id, so nobody without the key can find a shopper or try ids.

@@ -1,4 +1,4 @@
-"""Work on the event path: batches of events with their state and deadlines, and deletions of profiles between them."""
+"""Work on the event path: batches with their state and deadlines, deletions of profiles, and forgotten shoppers."""
 
 from __future__ import annotations
 
