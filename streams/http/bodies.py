@@ -30,11 +30,16 @@ async def read(chunks: AsyncIterator[bytes], content_type: str | None, encoding:
     body = bytearray()
     try:
         async for chunk in chunks:
+            # The limit of the output is at least 1, because 0 would mean none. A byte more than `most` shows that the
+            # body is too large, however small the chunk was.
             body += chunk if unpacker is None else unpacker.decompress(chunk, most + 1 - len(body))
-            if len(body) > most or (unpacker is not None and unpacker.unconsumed_tail):
+            if len(body) > most:
                 raise Refused(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"required at most {most:,} bytes of JSON"
                 )
+            # zlib keeps everything after the end in memory, so a body that goes on has to be refused at once.
+            if unpacker is not None and unpacker.unused_data:
+                raise Refused(HTTPStatus.BAD_REQUEST, "invalid", "required one body in gzip, got more after its end")
     except zlib.error:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", "required a whole body in gzip, got a damaged one") from None
     if unpacker is not None and not unpacker.eof:

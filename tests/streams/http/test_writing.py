@@ -101,6 +101,7 @@ async def test_an_entry_that_kafka_would_refuse_is_refused(served: Served) -> No
         (b"{}", {"Content-Encoding": "br"}, (415, "wrong-encoding")),
         (b"not gzip", {"Content-Encoding": "gzip"}, (400, "invalid")),
         (gzip.compress(b"{}", mtime=0)[:-9], {"Content-Encoding": "gzip"}, (400, "invalid")),
+        (2 * gzip.compress(b"{}", mtime=0), {"Content-Encoding": "gzip"}, (400, "invalid")),
         (gzip.compress(b" " * 100_000_000, mtime=0), {"Content-Encoding": "gzip"}, (413, "too-large")),
         (b" " * (4 << 20) + b"{}", {}, (413, "too-large")),
     ],
