@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,8 +51,13 @@ class History:
         self._path = path
 
     def add(self, entry: Entry) -> None:
-        """Append an entry."""
-        with self._path.open("ab") as file:
+        """Append an entry, in place of half a line that a kill left at the end."""
+        with self._path.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
             file.write(msgspec.json.encode(entry) + b"\n")
 
     def entries(self) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from inference.errors import DataError
 from inference.types import Vector
 from training.log import Log
 from training.phases import StartPhase
@@ -70,11 +71,12 @@ def fit(shops: Sequence[ShopEvents], options: Options, work: Path, start_phase: 
     """Fit a model. With several shops, it must have no residuals.
 
     Raises:
-        DataError: the work folder has a checkpoint of other data or settings.
+        DataError: the work folder has a checkpoint of other data or settings, or lacks figures of its epochs.
     """
     digest = _digest(shops)
     ends = [round((1 - options.held_out) * shop.events) for shop in shops]
     found = _choose(shops, ends, options, work, start_phase, digest)
+    # Of equally good epochs the earliest.
     best = max(range(len(found)), key=lambda epoch: (_mean_mrr(found[epoch]), -epoch))
     plan = replace(options.plan, epochs=best + 1)
     parts = [_part(shop, None, options.horizon) for shop in shops]
@@ -110,14 +112,23 @@ def _choose(
     trainer = Trainer(model, parts, options.plan, work / "held-out.pt", digest)
     record = work / "held-out.jsonl"
     found = _read(record)[: trainer.done]
+
+    def measure() -> None:
+        measured = zip(shops, ends, strict=True)
+        found.append(tuple(quality(model, s.vectors, s.given, end, options.measured) for s, end in measured))
+        _write(record, found)
+
     advance = start_phase("Choosing the epochs", _actions(parts) * options.plan.epochs)
     advance(_actions(parts) * trainer.done)
+    # A run that was killed while it measured an epoch has a checkpoint of the epoch, but not its figures.
+    if len(found) == trainer.done - 1:
+        measure()
+    if len(found) != trainer.done:
+        raise DataError(f"{record}: required the figures of {trainer.done} epochs, got {len(found)}: remove {work}")
     while not _is_over(found, options.patience):
         if next(trainer.epochs(advance), None) is None:
             break
-        measured = zip(shops, ends, strict=True)
-        found.append(tuple(quality(model, s.vectors, s.given, end, options.measured) for s, end in measured))
-        record.write_text("".join(f"{json.dumps(each)}\n" for each in found), "utf-8")
+        measure()
     return found
 
 
@@ -134,6 +145,12 @@ def _read(record: Path) -> list[tuple[Quality, ...]]:
     if not record.exists():
         return []
     return [tuple(Quality(*each) for each in json.loads(line)) for line in record.read_text("utf-8").splitlines()]
+
+
+def _write(record: Path, found: Sequence[tuple[Quality, ...]]) -> None:
+    unfinished = record.with_suffix(".tmp")
+    unfinished.write_text("".join(f"{json.dumps(each)}\n" for each in found), "utf-8")
+    unfinished.replace(record)
 
 
 def _part(shop: ShopEvents, end: int | None, horizon: int) -> Shop:

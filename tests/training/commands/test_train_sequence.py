@@ -68,6 +68,22 @@ def test_the_new_version_predicts_the_next_item(tmp_path: Path) -> None:
     assert right > 0.75 * len(first)
 
 
+def test_an_epoch_that_was_not_measured_before_a_kill_is_measured_by_the_next_run(tmp_path: Path) -> None:
+    items, events = shop(tmp_path, shoppers=20)
+    record = tmp_path / "work" / "held-out.jsonl"
+    arguments = ("--catalog", items, "--events", events, "--epochs", "2", "--work", tmp_path / "work")
+    assert train(tmp_path / "shop" / "2", *arguments).exit_code == 0
+    whole = record.read_text()
+    first, second = whole.splitlines(keepends=True)
+    record.write_text(first)
+    assert train(tmp_path / "shop" / "3", *arguments).exit_code == 0
+    assert record.read_text() == first + second == whole
+    record.unlink()
+    result = train(tmp_path / "shop" / "4", *arguments)
+    assert result.exit_code != 0
+    assert "required the figures of 2 epochs, got 0" in result.output
+
+
 def test_a_second_run_resumes_and_refuses_other_data(tmp_path: Path) -> None:
     items, events = shop(tmp_path, shoppers=20)
     arguments = ("--catalog", items, "--events", events, "--epochs", "2", "--work", tmp_path / "work")
