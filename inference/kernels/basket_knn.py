@@ -96,6 +96,7 @@ def read_sessions(query: np.void, numbers: KeyTable, sessions: SessionTable, scr
     count = 0
     for habit in range(query["habits_length"]):
         item = find(numbers, query["habits"][habit])
+        # Other sources share the table of numbers, so it may have grown since the lists last did.
         if item < 0 or item >= len(index.lists) or index.lists[item]["length"] == 0:
             continue
         entry = index.lists[item]
@@ -103,10 +104,13 @@ def read_sessions(query: np.void, numbers: KeyTable, sessions: SessionTable, scr
         if not weight > 0.0:  # a habit that has decayed to 0; votes are divided by the sum of all weights
             continue
         end = entry["start"] + entry["length"]
+        # Lists are sorted by time, oldest first.
         for place in range(end - 1, max(entry["start"], end - rules.newest) - 1, -1):
             slot = index.values[place]
             number = sessions.shoppers[slot]
             shopper = shoppers[number]
+            # The first habit that a session has reads it, and later habits of the same session only add their weights.
+            # A session beyond the shopper's limit is not read and adds nothing.
             if scratch.next[slot] == UNREAD:
                 if shopper["sessions"] == rules.each:
                     continue
@@ -115,6 +119,7 @@ def read_sessions(query: np.void, numbers: KeyTable, sessions: SessionTable, scr
                     shopper["place"] = count
                     scratch.read[count] = number
                     count += 1
+                # The sessions of a shopper are a linked list through `next`. The session read last is at its head.
                 scratch.next[slot] = shopper["first"]
                 shopper["first"] = slot
                 shopper["sessions"] += 1
@@ -134,6 +139,7 @@ def find_shoppers(count: int, scratch: Scratch) -> int:
     fresh = near[len(near) - 1]
     for place in range(count):
         shopper = scratch.shoppers[scratch.read[place]]
+        # `slot` holds the hash of a shopper here. `keep_best` reads only `similarity` and `age`, so `key` stays unset.
         fresh["similarity"] = shopper["weight"] / np.sqrt(np.float64(max(1, shopper["items"])))
         fresh["slot"], fresh["age"] = scratch.read[place], place
         size = keep_best(near, size)
@@ -169,6 +175,7 @@ def add_votes(sessions: SessionTable, size: int, scratch: Scratch, votes: Votes)
             share = part * 2.0 ** ((slots[slot]["at_ms"] - latest) / half_life_ms)
             for at in range(sessions.lengths[slot]):
                 item = sessions.items[slot, at]
+                # The shoppers of an item without a sum are those of an earlier query.
                 if votes.sums[item] < 0:
                     votes.shoppers[item] = 0
                 votes.shoppers[item] |= shopper

@@ -102,6 +102,8 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
             for token in range(search.readings[current], search.readings[current + 1]):
                 for place in range(search.tokens[token], search.tokens[token + 1]):
                     posting = search.postings[place]
+                    # The shares contain the inverse document frequency. What is left of BM25 is the saturated
+                    # frequency.
                     document, frequency = posting >> BITS, (posting & MOST) * STEP
                     score = frequency / (frequency + norms[document]) * search.token_shares[token]
                     in_reading = add(reading, in_reading, document, score)
@@ -114,6 +116,7 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
                     in_word += 1
                 word.sums[document] = max(word.sums[document], reading.sums[document])
                 reading.sums[document] = 0
+        # `documents` cannot run out of room: a document enters when its sum is 0, thus once.
         for place in range(in_word):
             document = word.documents[place]
             found = add(whole, found, document, word.sums[document] * search.word_shares[number])

@@ -81,6 +81,8 @@ class _Kernel:
         return use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
 
     def _cache_files(self, kind: str) -> list[Path]:
+        # Numba's names are `<folder>/<module>.<qualname>-<line>.<python>.nbi` for the index of a function, and `.nbc`
+        # for its code.
         return list(Path(numba.config.CACHE_DIR).glob(f"*/*.{self.qualname}-*.{kind}"))
 
     def compile(self) -> Callable[..., Any]:
@@ -172,6 +174,7 @@ def compile_all(report: Report | None = None) -> Compilation:
                 compiled += 1
                 if report is not None:
                     report(compiled, len(cold), seconds)
+    # The other processes filled the cache. This one loads each kernel from it and compiles those that they could not.
     for number, each in enumerate(_kernels, start=1):
         started = perf_counter()
         if sum(_misses(each.compile())):

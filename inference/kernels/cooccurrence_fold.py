@@ -139,6 +139,7 @@ def add_before(item: Any, keys: Any, weights: Any, first: Any, transition: Any, 
     is_new = np.zeros(BEFORE, dtype=np.bool_)
     for newcomer in range(newcomers):
         lightest = -1
+        # Some row is not new: at most BEFORE items are added, and this one is still to come.
         for row in range(BEFORE):
             if not is_new[row] and (
                 lightest < 0
@@ -243,6 +244,7 @@ def fold(states: States, transitions: Transitions, half_life_ms: float, scratch:
                 continue
             lengths[number] = 1
             item["latest_ms"] = max(item["latest_ms"], transition["at_ms"])
+            # The landmark moves long before a factor 2^exponent overflows.
             is_far = item["latest_ms"] - item["landmark_ms"] > LARGEST_EXPONENT * half_life_ms
             if is_far or item["half_life_ms"] != half_life_ms:
                 rebase(item, half_life_ms)
@@ -250,6 +252,7 @@ def fold(states: States, transitions: Transitions, half_life_ms: float, scratch:
             elapsed_ms = item["landmark_ms"] - transition["at_ms"]
             growth = 2.0 ** max(-elapsed_ms / half_life_ms, SMALLEST_EXPONENT)
             item["weight"] += transition["weight"] * growth
+            # The items before and the texts of all records are contiguous, in the order of the records.
             before_start, text_start = np.int64(0), np.int64(0)
             if place > 0:
                 before_start, text_start = records[place - 1]["before_end"], records[place - 1]["text_end"]

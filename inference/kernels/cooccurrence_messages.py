@@ -84,6 +84,7 @@ def publish(states: States, keys: Any, support: Support, scratch: Any, messages:
     item, words, starts = scratch[0], states.words, states.starts
     order = np.empty(max(BEFORE, QUERIES), dtype=np.int64)
     floats = np.empty(1, dtype=np.float64)
+    # `bits` reads the memory of `floats` as an integer, because MessagePack stores the eight bytes of a float64.
     bits = floats.view(np.uint64)
     support_of_queries = Support(max(support.min_shoppers, 2), support.weight_each)
     for number in range(len(keys)):
@@ -100,6 +101,7 @@ def publish(states: States, keys: Any, support: Support, scratch: Any, messages:
         at = write_word(letters, at, FLOAT64, bits[0])
 
         length = use_supported(item["before_weights"], item["before_shoppers"], factor, support, item["befores"])
+        # Weights without support are 0 and come last, so the first `length` places of the order are those to publish.
         sort_heaviest(item["before"], item["before_weights"], order, item["befores"])
         at = write_map(letters, at, length)
         for place in range(length):

@@ -118,6 +118,8 @@ def vote_by_transitions(
             session[at]["slot"] = slot
             if slot == EMPTY:
                 continue
+            # The items of the session have the shares 1, 1/2, 1/3, … of one vote, newest first. The item's own total
+            # turns the weight of a transition into a share of its actions.
             scale = 1.0 / (at + 1) / total / (records.owners[slot]["total"] + ONE_ACTION)
             session[at]["weight"] = scale
             for column in range(width):
@@ -192,6 +194,7 @@ def find_partners(
                 entries[number]["mark"] = other + 1
         for at in range(len(keys)):
             own = find(newest.table, keys[at])
+            # The slots of the listed items serve the other direction and the choice below.
             slots[at] = own
             if own == EMPTY:
                 continue
@@ -224,6 +227,7 @@ def find_partners(
             best, best_weight = np.uint64(0), 0.0
             for other in range(count):
                 weight = weights[at, other]
+                # One direction alone has to prove enough shoppers: the same shoppers may stand behind both.
                 if not scratch.greatest[at, other] > claims.least:
                     continue
                 slot = find(newest.table, others[other])

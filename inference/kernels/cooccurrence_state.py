@@ -119,6 +119,7 @@ def is_sound(words: Any, first: int, last: int) -> bool:
     for row in range(befores):
         if not 0.0 <= floats[first + HEADER + befores + row] < np.inf:
             return False
+    # `lists` counts words, `text` counts bytes.
     text = 8 * lists
     for row in range(queries):
         if not 0.0 <= floats[first + lists - (2 if is_former else 3) * queries + row] < np.inf:
@@ -136,6 +137,7 @@ def is_sound(words: Any, first: int, last: int) -> bool:
 def unpack(words: Any, first: int, item: Any) -> None:
     """Decode the state that begins at `first` into `item`."""
     integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
+    # `first` counts words of 8 bytes. `letters` are the same memory, byte by byte.
     is_former = letters[8 * first] == FORMER
     item["befores"] = letters[8 * first + 1]
     item["queries"] = letters[8 * first + 2]
@@ -210,6 +212,7 @@ def pack(item: Any, words: Any) -> int:
         for letter in range(item["text_lengths"][row]):
             letters[text + letter] = item["texts"][row, letter]
         text += item["text_lengths"][row]
+    # Zeros fill the last word, so that equal states have equal bytes.
     while text % 8 != 0:
         letters[text] = 0
         text += 1

@@ -94,6 +94,7 @@ def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Records
         key, weight = batch.related[at], batch.weights[at]
         if not weight > 0:
             continue
+        # While there is room, entries are appended. Then a heavier one replaces the lightest, which is found again.
         if size < width:
             place = size
             size += 1
@@ -135,6 +136,7 @@ def replace_relations(
                     weights[column], records.newest.slots[slot]["at_ms"], half_life_ms
                 )
     for at in range(size):
+        # New keys are retained before old ones are released, so a key of both records keeps its number and its list.
         number = retain(related, scratch[at]["key"])
         scratch[at]["number"] = number
         # The relation stays. Its new weight waits in `scratch` for the new time of the record: a strength needs both.
@@ -149,6 +151,7 @@ def replace_relations(
     free = 0
     for at in range(size):
         number = scratch[at]["number"]
+        # The column of a relation that stays, -1 for a new one, whose mark is 0.
         column = -entries[number]["mark"] - 1
         entries[number]["mark"] = 0
         weight = scratch[at]["weight"]
@@ -162,6 +165,7 @@ def replace_relations(
             lists[number]["is_sorted"] = 0
         else:
             # A column with weight 0 is free. A column that stays has its old weight until its turn, which is above 0.
+            # There is a free column: at most `width` relations each take one.
             while weights[free] > 0:
                 free += 1
             column = free
@@ -187,6 +191,8 @@ def is_earlier(records: RecordTable, slot: int, at_ms: int, total: float) -> boo
 def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> None:
     """Write the total and the time of a record to its owner."""
     owner, half_life_ms = records.owners[slot], records.bounds.half_life_ms
+    # The factor 2^(time / half-life) would overflow. Its whole exponent is kept apart, so that `decay` only subtracts
+    # and looks up.
     halvings = np.floor(at_ms / half_life_ms)
     owner["total"], owner["halvings"] = total, np.int64(halvings)
     owner["growth"] = 2.0 ** ((at_ms - halvings * half_life_ms) / half_life_ms)
@@ -198,6 +204,8 @@ def needs_growth(numbers: KeyTable, related: KeyTable, records: RecordTable, cha
     width, index, table = records.related.shape[1], records.postings, records.newest.table
     # A record makes at most 3 · width changes: those of the record that it evicts, those that end and those that begin.
     return bool(
+        # One key more than the relations: that of the item itself, which may be in the same table. Each relation may
+        # move its list to a block of the greatest size.
         is_full(numbers, width + 1)
         or is_full(related, width + 1)
         or (is_full(table, 1) and table.sizes[HELD] < records.bounds.capacity)

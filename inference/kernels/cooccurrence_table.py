@@ -117,6 +117,8 @@ def decay(record: np.void, to: np.void) -> float:
 
     A table of powers of two and a quotient take the place of an exponential.
     """
+    # No index leaves POWERS. The quotient is in (1/2, 2), so a difference clamped to MOST_HALVINGS + 1 still gives a
+    # factor beyond 2^MOST_HALVINGS, which the last line bounds.
     halvings = min(max(record["halvings"] - to["halvings"], -MOST_HALVINGS - 1), MOST_HALVINGS + 1)
     factor = POWERS[halvings + MOST_HALVINGS + 1] * (record["growth"] / to["growth"])
     return float(min(max(factor, POWERS[1]), POWERS[2 * MOST_HALVINGS + 1]))
@@ -139,6 +141,7 @@ def sort_list(records: RecordTable, number: int) -> None:
         weight = records.weights[slot, value - (slot << bits)]
         strength = strength_of(weight, newest.slots[slot]["at_ms"], records.bounds.half_life_ms)
         place = at
+        # A list is sorted but for the entries since its last use, so most entries stay where they are.
         while place > 0:
             other = strengths[place - 1]
             if other < strength or (
@@ -159,6 +162,7 @@ def add_posting(records: RecordTable, number: int, value: int) -> None:
     held = index.lists[number]
     held["is_sorted"] = 0
     if held["length"] > bounds.longest:
+        # The new entry made the list unsorted, so this leaves the strengths of its entries in `records.strengths`.
         sort_list(records, number)
         few = held["length"] - bounds.postings
         last = index.values[held["start"] + few - 1]
@@ -172,6 +176,8 @@ def remove_posting(records: RecordTable, number: int, value: int) -> None:
     start, last = held["start"], held["start"] + held["length"] - 1
     for at in range(start, last + 1):
         if values[at] == value:
+            # A record has one entry in a list, so votes do not depend on the order. A long list is sorted when it is
+            # read.
             values[at] = values[last]
             held["length"] = last - start
             held["is_sorted"] = 0

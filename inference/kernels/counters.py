@@ -116,6 +116,7 @@ def place_of(table: Any, keys: Any, key: Any) -> Any:
     """Return the place of a key in the hash table, or the empty place where it belongs. Keys are hashes already."""
     mask = np.uint64(len(table) - 1)
     place = np.int64(key & mask)
+    # The loop ends: at least three quarters of the places are free.
     while table[place] != EMPTY and keys[table[place]] != key:
         place = (place + 1) & (len(table) - 1)
     return place
@@ -161,6 +162,8 @@ def levelled(counted: Any, row: int, shopper: Any, weight: float) -> float:
     elif leaders[1] == shopper:
         leading[1] += weight
     else:
+        # The step of Misra and Gries for a key that has no counter: both counters pay, and what is left of the weight
+        # takes over the counter that reached 0.
         smaller = 0 if leading[0] < leading[1] else 1
         least = min(leading[smaller], weight)
         leading[0] -= least
@@ -194,6 +197,7 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
     for action in range(first, len(keys)):
         if partitions[action] != partition:
             continue
+        # Also for a key that is known: the next action may need a row, and a kernel cannot allocate.
         if numbers[LENGTH] == len(counted.keys):
             return action
         numbers[LATEST_MS] = max(numbers[LATEST_MS], at_ms[action])

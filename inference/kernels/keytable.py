@@ -157,6 +157,7 @@ def copy_keys(table: KeyTable, larger: KeyTable) -> None:
     for number in range(used):
         larger.entries[number]["key"] = table.entries[number]["key"]
         larger.entries[number]["references"] = table.entries[number]["references"]
+        # The stack of free numbers is in the same rows, so it is copied with them.
         larger.entries[number]["free"] = table.entries[number]["free"]
         if table.entries[number]["references"] > 0:
             place = place_of(larger, table.entries[number]["key"])

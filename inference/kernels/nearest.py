@@ -138,7 +138,8 @@ def find_nearest(
                 rows, scores = scratch.rows[search], scratch.scores[search]
                 cosines, threshold = scratch.cosines[:length], scratch.thresholds[search]
                 size = collect(start, cosines, threshold, rows, scores, pools[search])
-                if size > capacity - BLOCK and size > limit:
+                # The pool always has room for the next block and the one entry that `collect` writes beyond it.
+                if size > capacity - BLOCK:
                     size, scratch.thresholds[search] = cut(rows, scores, columns.keys, size, limit)
                 pools[search] = size
         for search in range(number):
@@ -182,12 +183,15 @@ def arrange(first: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch) 
                 present += 1
             search = scratch.searches[number]
             search[QUERY], search[VECTOR], search[PLACE] = query, vector, requests[request, 1]
+            # A copy refers to a search that is itself no copy, so results are copied once.
             search[UNSEEN] = requests[request, 0] == FOREMOST
             search[SAME] = -1
             for other in range(own_searches, number):
                 before = scratch.searches[other]
                 if before[SAME] < 0 and before[VECTOR] == vector and before[UNSEEN] == search[UNSEEN]:
                     search[SAME] = other
+            # Above ABSENT and below every cosine: until the first cut all rows enter except those that must not be
+            # found.
             scratch.sizes[number], scratch.thresholds[number] = 0, ABSENT + 1
             number += 1
     return present, number

@@ -100,6 +100,7 @@ def take(records: Newest, key: np.uint64, at_ms: int) -> int:
     size = records.table.sizes[HELD]
     slot = retain(records.table, key)
     records.slots[slot]["at_ms"] = at_ms
+    # The record becomes the last entry of the heap.
     records.slots[size]["heap"], records.slots[slot]["heap_place"] = slot, size
     rise(records, size)
     return slot

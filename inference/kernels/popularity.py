@@ -33,6 +33,7 @@ def fill(table: KeyTable, column: Vector, row_keys: Keys, keys: Keys, weights: V
             column[row] = weights[place]
             rows[size] = row
             size += 1
+    # The input mostly is in this order already, which costs less to check than to sort.
     is_sorted = True
     scores = np.empty(size, dtype=np.float32)
     for place in range(size):
@@ -70,6 +71,7 @@ def find_trending(columns: Columns, popular: Rows, hits: Hits, place: int) -> No
     queries, _, limit = hits.rows.shape
     if queries == 0:
         return
+    # Query 0 is filled first, then its hits are copied to all queries.
     count = 0
     for row in popular:
         if count == limit:
@@ -108,6 +110,8 @@ def find_trending_in_categories(queries: Queries, columns: Columns, popular: Row
                     continue
                 for label in range(wanted):
                     if columns.categories[row] == labels[label]:
+                        # The first available row of a category is its most popular one. If that is 0, the category has
+                        # no score.
                         if greatest[label] < 0:
                             greatest[label] = columns.popularity[row]
                         if greatest[label] > 0:
@@ -125,6 +129,7 @@ def strongest(queries: Queries, number: int, labels: Keys, shares: Vector) -> in
     query = queries[number]
     length = query["categories_length"]
     size = 0
+    # The rank of a label is the number of stronger ones. There are at most LABELS, so no sort is needed.
     for one in range(length):
         better = 0
         for other in range(length):

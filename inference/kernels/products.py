@@ -110,6 +110,8 @@ def multiply_block(_context: Any, block: Any, vector: Any, shift: Any, products:
             first = builder.insert_element(undefined, value, number(0))
             return builder.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * LANES))
 
+        # Four int8 components of the vector are loaded as one 32-bit number, which every lane multiplies with the same
+        # four dimensions of its own item.
         number = ir.IntType(32)
         lanes = ir.VectorType(number, LANES)
         multiply_add = cgutils.get_or_insert_function(
@@ -121,6 +123,8 @@ def multiply_block(_context: Any, block: Any, vector: Any, shift: Any, products:
         steps, *_ = cgutils.unpack_tuple(builder, array(0).shape)
         with cgutils.for_range(builder, steps) as loop:
             signed = in_all_lanes(builder.load(builder.gep(components, [loop.index]), align=1))
+            # A step of the block has GROUPS registers: 4 dimensions of BLOCK items. `align=1`, because NumPy's arrays
+            # need not begin at a multiple of 64 bytes.
             first = builder.mul(loop.index, loop.index.type(GROUPS))
             for group, total in enumerate(sums):
                 place = builder.add(first, loop.index.type(group))

@@ -30,6 +30,8 @@ def rhythm(elapsed_days: float, interval_days: float) -> float:
     """Return how due a purchase is, in (0, 1]: 1 after the usual interval."""
     if interval_days <= 0:
         return ONCE
+    # A bell over the logarithm of the ratio: half and twice the interval are equally due. EARLIEST keeps the logarithm
+    # finite right after a purchase.
     ratio = max(elapsed_days / max(interval_days, SHORTEST_DAYS), EARLIEST)
     return FLOOR + (1 - FLOOR) * exp(-(log(ratio) ** 2) / (2 * SPREAD**2))
 

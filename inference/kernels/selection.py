@@ -81,6 +81,7 @@ def keep_best(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> 
             start = at + 1
         else:
             end = at
+    # `divide` takes three entries at least. Two are compared here.
     if end - start == 2 and is_better(scores[end - 1], keys[rows[end - 1]], scores[start], keys[rows[start]]):
         swap(rows, scores, start, end - 1)
 
@@ -187,6 +188,8 @@ def write_in_order(rows: Rows, scores: Vector, keys: Keys, size: int, to_rows: R
         at = count_above(held, score)
         while at < limit and to_rows[at] != VACANT and keys[to_rows[at]] < keys[row]:
             at += 1
+        # All entries that move have the same score: such a group has as many places as entries, so it never reaches
+        # those of the next.
         while at < limit and row != VACANT:
             to_scores[at] = score
             to_rows[at], row = row, to_rows[at]

@@ -105,6 +105,7 @@ def normalise(vector: Vector, scale: Vector, offset: Vector, out: Vector) -> Non
 @helper
 def write_integers(vector: Vector, out: Int8) -> np.float32:
     """Write a vector as int8, its largest component as ±127, and return 1 / ‖integers‖; see `retrieval.vectors`."""
+    # Above 0, so that a vector of zeros is not divided by 0.
     largest = LEAST
     for place in range(len(vector)):
         largest = max(largest, abs(vector[place]))

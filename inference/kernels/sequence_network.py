@@ -49,6 +49,7 @@ def project(
             out[d] = weights.project_bias[d] + residuals[place, d]
         add_product(given, weights.project, out)
         items.inverse_norms[row] = write_integers(out, items.vectors[row])
+        # The same numbers once more, shifted to unsigned bytes, in the order that the vector search reads.
         if HAS_BLOCKS:
             for d in range(width):
                 items.blocks[row // BLOCK, d // BYTES, row % BLOCK, d % BYTES] = items.vectors[row, d] + SHIFT
@@ -146,6 +147,8 @@ def _enter(record: np.void, table: KeyTable, items: SequenceItems, weights: Sequ
             own[d] = weights.enter_bias[d] + weights.actions[kind, d]
         add_product(vector, weights.enter, own)
         normalise(own, weights.norms[0, 0], weights.norms[0, 1], actions.normed[number])
+        # `number` counts the known items and gives an action its rank. `place` is its place in the record, which gives
+        # its gap.
         actions.rows[number], actions.places[number] = row, place
         number += 1
     return number
@@ -166,6 +169,7 @@ def _attend(record: np.void, number: int, weights: SequenceWeights, actions: Act
         start = head * size
         for d in range(width):
             asked[d] = 0
+        # Kᵀ q of this head, once for all actions. `key` is stored transposed, so the rows of a head are contiguous.
         add_product(query[start : start + size], weights.key[start : start + size], asked)
         greatest = np.float32(-np.inf)
         for place in range(number):
@@ -177,9 +181,11 @@ def _attend(record: np.void, number: int, weights: SequenceWeights, actions: Act
             greatest = max(greatest, logit)
         total = np.float32(0)
         for place in range(number):
+            # Softmax: the greatest logit is subtracted first, so that no exponential overflows.
             share[place] = np.exp(share[place] - greatest)
             total += share[place]
         for d in range(width):
+            # `asked` is used again, for the weighted sum of the actions.
             asked[d] = 0
         for place in range(number):
             own, item, part = actions.normed[place], actions.items[place], share[place] / total
@@ -190,6 +196,7 @@ def _attend(record: np.void, number: int, weights: SequenceWeights, actions: Act
             for column in range(start, start + size):
                 mixed[column] += asked[row] * weights.value[row, column]
     for d in range(width):
+        # The residual connection: the output of the attention is added to the newest action, before its normalisation.
         query[d] = weights.mix_bias[d] + actions.inputs[0, d]
     add_product(mixed, weights.mix, query)
     for d in range(width):
@@ -211,6 +218,7 @@ def _leave(record: np.void, weights: SequenceWeights, actions: Actions) -> None:
         state[d] += weights.down_bias[d] + weights.pauses[record["pause"], d]
     normalise(state, weights.norms[2, 0], weights.norms[2, 1], normed)
     for d in range(len(state)):
+        # `write_integers` scales the vector, so its length needs no normalisation.
         state[d] = weights.leave_bias[d] + actions.skipped[d]
     add_product(normed, weights.leave, state)
 
@@ -222,6 +230,7 @@ def to_shares(hits: Hits, place: int, scale: float) -> None:
         scores, number = hits.scores[query, place], hits.counts[query, place]
         total = 0.0
         for rank in range(number):
+            # Hits are the best first, so `scores[0]` is the greatest and no exponential overflows.
             total += np.exp(scale * (np.float64(scores[rank]) - np.float64(scores[0])))
         greatest = np.float64(scores[0]) if number > 0 else 0.0
         for rank in range(number):

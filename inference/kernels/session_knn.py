@@ -251,6 +251,7 @@ def add_votes(sessions: SessionTable, near: Rows, size: int, votes: Votes) -> in
         slot, shared, part = near[place]["slot"], near[place]["shared"], near[place]["similarity"] / total
         shopper = bit_of(sessions.shoppers[slot])
         nearest = 0
+        # The loop ends: the session has the item that it shares.
         while sessions.items[slot, nearest] != shared:
             nearest += 1
         for at in range(sessions.lengths[slot]):

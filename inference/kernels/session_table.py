@@ -118,6 +118,7 @@ def add_posting(sessions: SessionTable, item: int, slot: int) -> None:
         return
     place = entries_before(sessions, item, at_ms, key)
     append(index, item, slot)
+    # `append` may have moved the list, so its start is read now.
     held = index.lists[item]
     start, length = held["start"], held["length"]
     for at in range(start + length - 1, start + place, -1):

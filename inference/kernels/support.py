@@ -64,6 +64,7 @@ def bits_set(shoppers: Any) -> int:
     """Return how many bits are set."""
     count = 0
     while shoppers != np.uint64(0):
+        # Clears the lowest bit that is set.
         shoppers &= shoppers - np.uint64(1)
         count += 1
     return count
@@ -86,5 +87,6 @@ def all_supported(
     """Return `supported` of each weight, (n,)."""
     bits = np.bitwise_count(shoppers)
     most = np.full(len(weights), np.inf)
+    # No bound with all bits set. Without any, 0 · ∞ would give NaN; such a weight has no support anyway.
     np.multiply(SHOPPERS[bits], support.weight_each, out=most, where=(bits > 0) & (bits < BITS))
     return np.where(bits < support.min_shoppers, 0.0, np.minimum(weights, most))

@@ -150,10 +150,11 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
     for at in range(touched):
         item = votes.touched[at]
         total = votes.sums[item]
+        # An item of the session, or one without enough shoppers, has no sum any more.
         if total < 0:
             continue
         votes.sums[item] = UNTOUCHED
-        row = results.row_of[item] if item < len(results.row_of) else np.int32(-1)
+        row = results.row_of[item]
         if row >= 0 and results.available[row]:
             rows[size], scores[size] = row, np.float32(min(total, 1.0))
             size += 1
