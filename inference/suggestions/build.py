@@ -132,13 +132,16 @@ class SuggestionBuilder:
 
     def build(self, snapshot: Snapshot) -> Suggestions:
         """Return the suggestions for a state of the shop."""
+        # Only spellings that this build needs are kept for the next one, so the memory does not grow.
         self._known, self._spellings = self._spellings, {}
         links = _among(snapshot)
+        # Searches come first. A phrase of the catalogue that is also searched for joins the group of the search.
         groups = {group.same: group for group in _heaviest(self._searched(links), self._queries)}
         searched = list(groups.values())
         self._add_phrases(snapshot.items, groups)
         phrases = _heaviest((group for group in groups.values() if not group.searches), self._phrases)
         kept = _heaviest([*searched, *phrases], self._queries + self._phrases)
+        # Links name searches by their places. Those of searches that are not kept stay at -1 and are left out.
         entry_of = np.full(len(links.texts), -1, np.int64)
         for entry, group in enumerate(kept):
             entry_of[group.searches] = entry
@@ -208,6 +211,7 @@ def _among(snapshot: Snapshot) -> _Links:
     links, order = snapshot.searches, np.argsort(snapshot.keys)
     if not len(order):
         return _Links([], *2 * (np.empty(0, np.int64),), np.empty(0))
+    # The place of each key, or of another key if the snapshot lacks it. The comparison drops the latter.
     found = order[np.minimum(np.searchsorted(snapshot.keys, links.items, sorter=order), len(order) - 1)]
     (known,) = (snapshot.keys[found] == links.items).nonzero()
     return _Links(links.texts, links.searches[known], found[known], links.weights[known])
@@ -237,6 +241,8 @@ def _vectors(groups: Sequence[_Group], clicks: Clicks, items: Int8Vector) -> Int
     for first in range(0, len(groups), CHUNK):
         chunk = starts[first : first + CHUNK + 1]
         held = order[chunk[0] : chunk[-1]]
+        # `reduceat` sums wrongly for an empty range. There is none: every query has led to an item, or is a phrase of
+        # one.
         units = dequantise(items[places[held]]) * weights[held, None]
         vectors[first : first + CHUNK] = quantise(np.add.reduceat(units, chunk[:-1] - chunk[0], axis=0))
     return vectors

@@ -20,12 +20,16 @@ LONGEST_WORD = 32
 DIGITS = 7
 """Digits in a row, with separators or brackets between them, that may be a telephone, card or account number."""
 
+# An at sign, also a wide one; `(at)` in brackets; or `jo at shop dot example`.
 _EMAIL = re.compile(r"[@＠]|[(\[{]\s*at\s*[)\]}]|\w\s+at\s+[\w.-]+\s*(?:\.|\sdot\s)\s*\w{2,}")
+# A scheme, `www.`, a name with a common ending of domains, or a name with a path, such as `shop.example/sale`.
 _URL = re.compile(
     r"://|\bwww\.|\b[\w-]+\.(?:com|net|org|info|biz|io|eu|uk|de|fr|es|it|nl|pl|ch|at|ru|cn|jp|in|br|us|ca|au|me|tv|shop)"
     r"(?![\w-])|\w\.\w{2,}/"
 )
+# Up to three signs or spaces, and an underscore, may stand between two digits.
 _DIGITS = re.compile(rf"\d(?:[^\w]{{0,3}}_?\d){{{DIGITS - 1},}}")
+# Unicode categories without a visible form: control, format, private use, surrogates, unassigned.
 _UNSEEN = frozenset(("Cc", "Cf", "Co", "Cs", "Cn"))
 
 

@@ -72,6 +72,7 @@ class CompletionIndex:
             for word in indexed_words(key):
                 postings.setdefault(word, []).append(number)
         self._words = sorted(postings)
+        # All lists in one array, in the order of the words: the lists of neighbouring words are one slice of it.
         lists = [postings[word] for word in self._words]
         self._starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
         self._postings = np.array([number for numbers in lists for number in numbers], dtype=np.int64)
@@ -119,6 +120,7 @@ class CompletionIndex:
 
     def _edits(self, words: Sequence[Sequence[Alternative]]) -> Edits:
         """Return the number of errors with which each suggestion has all words, NO_MATCH or more if it lacks one."""
+        # MOST_WORDS · NO_MATCH fits into 16 bits.
         total = np.zeros(self._count, np.int16)
         for alternatives in words:
             own = np.full(self._count, NO_MATCH, np.int16)
@@ -167,12 +169,15 @@ class CompletionIndex:
         if not allowed or len(word) + allowed > LETTERS or is_unspaced(word) or any(map(str.isdigit, word)):
             return
         typed = _letters([word])[-1, 0]
+        # The edits that each word of the vocabulary may have: two only with the right first letter.
         most = np.ones(len(self._words), np.uint8)
         same_letter = self._begun(word[0])
         most[same_letter.first : same_letter.end] = allowed
         edits = np.full(len(self._words), allowed + 1, np.uint8)
         lengths = range(len(word) - allowed, len(word) + allowed + 1)
+        # A word that is still typed is compared with the beginnings of similar length, a complete one with whole words.
         for length in lengths if is_open else (LETTERS,):
+            # A lower bound of the distance: an edit changes at most two bits, so no word within reach is lost.
             similar = np.bitwise_count(self._letters[length - 1] ^ typed) <= 2 * most
             similar &= self._lengths >= lengths[0]
             if not is_open:
@@ -187,6 +192,7 @@ class CompletionIndex:
         (ends,) = np.diff(edits, append=np.uint8(allowed + 2)).nonzero()
         first = 0
         for end in (ends + 1).tolist():
+            # Words without an error are among the exact alternatives already.
             if 0 < edits[first] <= allowed:
                 yield Alternative(first, end, int(edits[first]))
             first = end
@@ -200,6 +206,8 @@ def _joined(words: Sequence[str]) -> Iterator[list[str]]:
 
 def _letters(words: Sequence[str]) -> npt.NDArray[np.uint64]:
     """Return the set of the first 1, 2, …, LETTERS letters of each word, uint64 (LETTERS, n): a bit for each letter."""
+    # NumPy stores a text of fixed width as 32-bit code points, padded with zeros. Letters 64 apart share a bit, which
+    # only weakens the bound.
     codes = np.array(words, dtype=f"<U{LETTERS}").view(np.uint32).reshape(len(words), LETTERS)
     bits = np.where(codes > 0, np.uint64(1) << (codes % 64).astype(np.uint64), np.uint64(0))
     return np.ascontiguousarray(np.bitwise_or.accumulate(bits, axis=1).T)

@@ -67,6 +67,7 @@ class TitleWords:
         known, self._titles = self._titles, {}
         found = []
         for title in titles:
+            # `or` splits no title twice: each has at least one _BREAK.
             numbers = self._titles[title] = known.get(title) or self._split(title)
             found.append(numbers)
         return found
@@ -150,6 +151,7 @@ class _Level:
         _, first, numbers = np.unique(codes[places], return_index=True, return_inverse=True)
         # An item that repeats a phrase counts once.
         span = int(owners[-1]) + 1
+        # One number for each pair of a phrase and an item, so that `unique` drops the repeats.
         pairs = np.unique(numbers * span + owners[places])
         counts = np.bincount(pairs // span, minlength=len(first))
         frequent = counts >= FEWEST_ITEMS
@@ -166,6 +168,8 @@ class _Level:
         """Drop the phrases whose items nearly all have the same longer phrase."""
         (places,) = (longer.at >= 0).nonzero()
         most = np.zeros(len(self.counts), np.int64)
+        # A longer phrase contains a shorter one at its own token and at the next. Both are frequent, because their
+        # items include those of the longer one, so their numbers are not -1.
         for shift in (0, 1):
             np.maximum.at(most, self.at[places + shift], longer.counts[longer.at[places]])
         self.kept &= most < CLOSED * self.counts
@@ -194,6 +198,7 @@ def _levels(tokens: Numbers, owners: Numbers, vocabulary: int) -> list[_Level]:
         level.kept &= can_begin[tokens[level.first]] & can_end[tokens[level.first + length - 1]]
         levels.append(level)
         # A phrase of one word more is a phrase that several items have and the word after it.
+        # The roll wraps around without harm: the last token is a break, so no phrase reaches beyond it.
         following = np.roll(tokens, -length)
         codes = np.where((level.at[:-1] >= 0) & (following != _BREAK), level.at[:-1] * vocabulary + following, -1)
     return levels

@@ -56,6 +56,7 @@ class CoClicks:
 
     def similar(self, query: int) -> tuple[Numbers, Scores]:
         """Return the other queries that led to items of this one, ascending, and the cosines, in (0, 1]."""
+        # A cosine is a sum over shared items: each own item adds its share times that of every query that led to it.
         own = slice(self._by_query[query], self._by_query[query + 1])
         slices = [slice(self._by_item[item], self._by_item[item + 1]) for item in self._items[own]]
         if not slices:

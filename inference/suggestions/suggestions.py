@@ -144,6 +144,7 @@ class Suggestions:
     def _refining(self, same: str, own: int | None) -> Numbers:
         """Return the most popular queries with all words of a query, in singular or plural, and more."""
         words = words_of(same)
+        # With 0 as `enough` the index corrects no errors. Numbers ascend, so the first are the most popular.
         found = self._index.search(same, 0).numbers[: 4 * LISTED]
         kept = [
             number
@@ -159,6 +160,7 @@ class Suggestions:
 def _best(scores: npt.NDArray[np.floating], k: int) -> Numbers:
     """Return the places of the k greatest scores, greatest first, ties by place."""
     if len(scores) > k:
+        # All scores that reach the k-th greatest are sorted, so places decide ties and not the order of the partition.
         threshold = np.partition(scores, -k)[-k]
         (kept,) = (scores >= threshold).nonzero()
     else:
