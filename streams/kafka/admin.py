@@ -46,6 +46,7 @@ class Admin:
         response = await self._client.create_topics([topic])
         _, code, *message = response.topic_errors[0]
         error = for_code(code)
+        # Another process may have created it since the caller looked, which is the same result.
         if code and error is not TopicAlreadyExistsError:
             raise TopicError(f"{name}: the broker refuses to create it: {error.__name__} {' '.join(map(str, message))}")
         return not code

@@ -61,6 +61,8 @@ class BroadcastReader:
             consumer.assign(self.partitions)
             missing = await self._begin(consumer)
             while True:
+                # A position moves when records are handed out. It is read here, after the last records were applied and
+                # flushed, so that `caught_up` and `read_to_end` promise no record that is still on its way.
                 missing = await self._behind(consumer, missing)
                 await self._wake(consumer)
                 if not missing and not self.caught_up.is_set():
@@ -93,6 +95,7 @@ class BroadcastReader:
 
     async def _wake(self, consumer: AIOKafkaConsumer) -> None:
         """Complete the futures of the partitions that are read up to the awaited offsets."""
+        # `read_to_end` may append while a position is awaited, so the list is taken as a whole first.
         waiting, self._waiting = self._waiting, []
         for partition, end, is_read in waiting:
             if await consumer.position(partition) < end:
@@ -114,6 +117,7 @@ class BroadcastReader:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(self.partitions)
         begins = await consumer.beginning_offsets(self.partitions)
         for partition, begin in begins.items():
+            # Without an entry in `newest` the difference is 0, and the partition is read from its beginning.
             consumer.seek(partition, max(begin, ends[partition] - self.newest.get(partition.topic, ends[partition])))
         return ends
 

@@ -154,8 +154,10 @@ async def log_sizes(client: AIOKafkaClient, partitions: Mapping[str, int]) -> di
             if (error := for_code(error_code)) is not NoError:
                 raise error(f"describing the logs of broker {broker.nodeId}")
             for name, of_topic in topics:
+                # A future log is a copy that is being moved to another disk.
                 for partition, size, _, is_future in of_topic:
                     sizes[name, partition] = max(sizes[name, partition], 0 if is_future else size)
+    # Without the right, brokers answer with an empty list and no error.
     if not sizes and partitions:
         raise PermissionError("the brokers name no log: the right Describe on the cluster is missing")
     of_topics: defaultdict[str, int] = defaultdict(int)

@@ -112,6 +112,7 @@ class DeadLetters:
         await self._seek(partitions, wanted, ends)
         unread = list(partitions)
         while unread := [each for each in unread if await consumer.position(each) < ends[each]]:
+            # A partition that is read to its end is paused, so that later dead letters are left out.
             consumer.pause(*(set(partitions) - set(unread)))
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
@@ -125,6 +126,8 @@ class DeadLetters:
         if wanted.since is None:
             await self.consumer.seek_to_beginning(*partitions)
             return
+        # Brokers find offsets by the record's timestamp, but the condition is on the time in the letter. The read
+        # therefore begins earlier, and `matches` decides.
         since_ms = max(0, int((wanted.since - CLOCKS).timestamp() * 1000))
         offsets = await self.consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
         for partition in partitions:
@@ -199,6 +202,8 @@ class Replay:
                 letter = found.letter
                 # The header names the first place of a forwarded message. This is another message, with a new place.
                 headers = [(each.name, each.value) for each in letter.headers if each.name != FORWARDED_HEADER]
+                # None lets the partitioner choose by the key, also for a message that its sender had put into another
+                # partition.
                 partition = None if letter.topic in keyed and letter.key is not None else letter.partition
                 sent.append(
                     (found, await producer.send(letter.topic, letter.value, letter.key, partition, None, headers))
@@ -225,6 +230,8 @@ class Replay:
         topics = self.settings.topics
         for record in records:
             if record.topic == topics.item_vectors:
+                # A vector names its item but not the message. The next vector of the item therefore answers all its
+                # messages.
                 for place in self._items.pop(record.key or b"", []):
                     self._settle(place, Outcome(ITEM))
             elif record.topic == topics.dead_letters:

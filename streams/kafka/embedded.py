@@ -103,6 +103,7 @@ class EmbeddedBroker:
             command += ["--kafka-port", str(self.port), "--data-dir", str(self.home / "data")]
             log = self.home / "broker.log"
             stack.enter_context(BrokerProcess("the embedded broker", command, self.port, log, patience_seconds=20))
+            # Everything has started: `__exit__` closes it. An error above closes what was started so far.
             self._stack = stack.pop_all()
         return self
 
@@ -120,6 +121,7 @@ def temporary_home() -> tempfile.TemporaryDirectory[str]:
 def free_port() -> int:
     """Return a free loopback port."""
     with socket.socket() as probe:
+        # Port 0 lets the system choose one. Another process could take it before the broker does; the start then fails.
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 

@@ -89,6 +89,8 @@ class OwnedBatches(MessageAccumulator):  # type: ignore[misc]  # aiokafka is unt
 
     def drain_by_nodes(self, ignore_nodes: Any, muted_partitions: Collection[TopicPartition] = frozenset()) -> Any:
         """Return the batches to send now: none while the lease is not valid. Retries come through here as well."""
+        # aiokafka skips muted partitions. Their batches stay in the accumulator until the lease is valid again or they
+        # are dropped.
         if not self._lease.is_valid:
             muted_partitions = {*muted_partitions, *self._batches}
         return super().drain_by_nodes(ignore_nodes, muted_partitions)
@@ -113,6 +115,7 @@ class OwnedBatches(MessageAccumulator):  # type: ignore[misc]  # aiokafka is unt
         manager, owner = self._txn_manager, self.owners.get(tp)
         if owner is None:
             return super()._pop_batch(tp)
+        # There is no await before the id is put back, so no other batch gets the owner's id.
         own, manager._pid_and_epoch = manager._pid_and_epoch, owner
         try:
             return super()._pop_batch(tp)
@@ -132,6 +135,7 @@ async def next_epoch(client: AIOKafkaClient, transactional_id: str) -> PidAndEpo
             node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
             request = InitProducerIdRequest(transactional_id, TRANSACTION_TIMEOUT_MS)
             response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+        # They are KafkaErrors too, so they come before the errors that are tried again.
         except UNAVAILABLE:
             raise
         except KafkaError as failed:

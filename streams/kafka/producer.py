@@ -114,6 +114,8 @@ class BatchProducer:
 
     async def _fence(self, partitions: Collection[TopicPartition]) -> None:
         producer, batches, ownership = self._started(), self._owned_batches(), self._ownership
+        # One transactional id for each partition number: the topics of a number always have the same owner. A log
+        # refuses older epochs once it has seen the newer one, so each changelog gets a first record with it.
         numbers = sorted({partition.partition for partition in partitions})
         ids = [f"{ownership.group}-{number}" for number in numbers] if ownership else []
         owners = dict(
@@ -207,6 +209,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[
     """Yield closed batches, as full as possible. The producer adds nothing to a closed batch and sends it at once."""
     batch = producer.create_batch()
     for key, value in records:
+        # `append` refuses a record that does not fit. A fresh batch takes any one record.
         if batch.append(key=key, value=value, timestamp=None) is None:
             yield batch
             batch = producer.create_batch()
@@ -232,12 +235,14 @@ def _owned_batches(producer: AIOKafkaProducer, ownership: Ownership, linger_ms: 
         linger_ms=linger_ms,
         lease=ownership.lease,
     )
+    # aiokafka has no option for the accumulator. Producer and sender each keep a reference.
     producer._message_accumulator = producer._sender._message_accumulator = batches
     return batches
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:
     """End a producer whose records have all failed, without waiting for an answer of the brokers."""
+    # `AIOKafkaProducer.stop` would wait for batches in flight. A closed producer does not warn when it is collected.
     producer._closed = True
     task = producer._sender.sender_task
     task.cancel()
@@ -250,6 +255,7 @@ async def _discard(producer: AIOKafkaProducer) -> None:
 @lru_cache(maxsize=1 << 16)
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition that Kafka's default partitioner chooses for this key."""
+    # A bytearray, because the kernel takes writable arrays only.
     return int(murmur2(np.frombuffer(bytearray(key), dtype=np.uint8)) & POSITIVE) % partitions
 
 
@@ -267,6 +273,7 @@ def murmur2(key: npt.NDArray[np.uint8]) -> Any:
         word = word * MULTIPLIER & LOW
         word = (word ^ word >> 24) * MULTIPLIER & LOW
         hashed = (hashed * MULTIPLIER & LOW) ^ word
+    # The 1 to 3 bytes that fill no word, the first one lowest.
     if whole < length:
         for at in range(length - 1, whole - 1, -1):
             hashed ^= int(key[at]) << 8 * (at - whole)

@@ -79,6 +79,7 @@ async def paced(messages: Iterable[Message], rate: float | None) -> AsyncIterato
     """Yield messages, on average at most `rate` a second. Without a rate, yield them at once."""
     started = time.monotonic()
     for number, message in enumerate(messages):
+        # Each message has its time from the start on, so a delay is caught up and the mean rate holds.
         if rate is not None and (ahead := started + number / rate - time.monotonic()) > 0:
             await asyncio.sleep(ahead)
         yield message

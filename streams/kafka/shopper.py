@@ -66,6 +66,7 @@ async def read_kept_data(settings: Settings, user_id: str, progress: Progress) -
                     profile_of[record.key] = record
             elif record.topic == topics.items:
                 _apply_item(kept.items, record)
+            # The high bits of a session's key are the shopper's, the low ones the session's.
             elif record.key is not None and int.from_bytes(record.key, "big") >> SESSION_BITS == shopper:
                 session = serde.decode_keyed_session(record.key, record.value)
                 kept.sessions[session.key] = session

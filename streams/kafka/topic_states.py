@@ -111,6 +111,7 @@ class _MetadataRequest(Request[_MetadataRequest_v10]):  # type: ignore[misc]
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest_v10]) -> Any:
+        # The first False forbids the broker to create a topic that it lacks.
         return request_struct_class([(ANY_ID, name, {}) for name in self._topics], False, False, False, {})
 
 

@@ -68,6 +68,7 @@ async def events_before(
 
     await _read(settings, "reading the shopper's events", sorted(partitions), apply, progress)
     own = (trigger.topic, trigger.partition, trigger.offset)
+    # The event itself may have expired. The list's own time is then the best bound.
     until_ms = next((at_ms for place, at_ms, _ in found if place == own), None)
     if until_ms is None:
         until_ms = round(made.produced_at.timestamp() * 1000)
