@@ -105,6 +105,7 @@ def _endpoint(spec: RouteSpec, gate: Gate, backend: Backend) -> Callable[[Reques
     async def respond(request: Request) -> Response:
         try:
             client = gate.admit(spec, request)
+            # The time for reading the body is included, so a slow sender holds no request open.
             async with asyncio.timeout(gate.timeout_s):
                 found = await spec.handler(backend, await _call(spec, request, client))
         except Refused as refused:
@@ -143,6 +144,7 @@ async def _call(spec: RouteSpec, request: Request, client: str) -> Call:
 
 
 def _body(spec: RouteSpec, content: bytes) -> Any:
+    # Entries stay bytes here. They are decoded with the contract, and published as they came.
     if spec.body is None:
         return bodies.entries(content, MOST_ENTRIES)
     try:
@@ -152,7 +154,8 @@ def _body(spec: RouteSpec, content: bytes) -> Any:
 
 
 def _target(request: Request) -> str:
-    path = request.scope["raw_path"].decode("ascii").partition("?")[0]
+    # The path before decoding: a slash in an id must stay %2F, or the owner would see another path.
+    path = request.scope["raw_path"].decode("ascii")
     query = request.scope["query_string"].decode("ascii")
     return f"{path}?{query}" if query else path
 

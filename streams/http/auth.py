@@ -86,6 +86,7 @@ class Clients:
 
     def _client(self, authorization: str | None) -> Client:
         scheme, _, token = (authorization or "").partition(" ")
+        # The settings contain only hashes of tokens.
         digest = sha256(token.strip().encode()).digest()
         found = None
         for client in self._clients:  # compare all, each in constant time: the duration does not depend on tokens

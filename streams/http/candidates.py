@@ -50,6 +50,7 @@ def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Cat
         own = shortlists.own(place)
         wanted, is_known = catalogue.rows_of(keys_of(request.candidates or ()))
         wanted = np.unique(wanted[is_known])
+        # `kept` are places among all candidates, `rest` are rows of the catalogue that no source found.
         kept = own.start + np.flatnonzero(np.isin(found.rows[own], wanted))
         rest = np.setdiff1d(wanted, found.rows[kept])
         rows += [found.rows[kept], rest[np.argsort(keys[rest])]]
@@ -100,6 +101,7 @@ def in_catalogue_order(
         kept &= catalogue.find_matching((Filter(categories=(request.category,)),)).mask[rows]
     if request.exclude:
         kept &= ~np.isin(columns.keys[rows], keys_of(request.exclude))
+    # `popular` is in the order of the list already. New items are not, so all that pass are kept until they are sorted.
     rows = rows[kept]
     if request.order == TRENDING:
         rows = rows[: request.k]

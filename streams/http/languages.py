@@ -31,6 +31,7 @@ def language_for(tag: str | None, accepted: str | None) -> Language | None:
         weight = next((_weight(each) for each in parameters if each.lower().startswith("q=")), 1.0)
         if language is not None and weight > 0:
             weighted.append((weight, language))
+    # Of equal weights `max` returns the first, as the header's order means it.
     return max(weighted, key=lambda each: each[0])[1] if weighted else None
 
 

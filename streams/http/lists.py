@@ -58,6 +58,7 @@ def make_lists(
         if isinstance(request, CatalogueRequest):
             made[place] = _in_catalogue_order(servable, request, now_s)
         else:
+            # A batch has one placement, one time, and either all candidates or given ones: retrieval differs by these.
             parts.setdefault((request.placement, request.candidates is not None, request.at_ms), []).append(place)
     for places in parts.values():
         own = [request for place in places if isinstance(request := requests[place], ListRequest)]

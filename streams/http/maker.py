@@ -70,6 +70,7 @@ class ListMaker:
             waiting = self._waiting.popleft()
             if not waiting.made.done():
                 batch.append(waiting)
+        # No await since the last look at the queue, so no request is left behind with the event cleared.
         if not self._waiting:
             self._arrived.clear()
         return batch

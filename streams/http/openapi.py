@@ -59,6 +59,7 @@ def document() -> Document:
                 **{status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS},
             },
         }
+    # The classes of parameters are written out as parameters, so the document needs no schemas of them.
     queries = {spec.query.__name__ for spec in ROUTES if spec.query is not None}
     found: Document = cleaned({
         "openapi": "3.1.0",

@@ -96,6 +96,7 @@ class Owners:
         if url in (NOBODY, self.own_url):
             return None
         if self.session is None:
+            # The answer's bytes are passed on as they come.
             self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HOP_S), auto_decompress=False)
         try:
             async with self.session.request(

@@ -72,6 +72,7 @@ class Publisher:
     async def _deliver(self, messages: Sequence[Message], source: str) -> tuple[Position, ...]:
         headers = [(PRODUCER_HEADER, source.encode())]
         try:
+            # All are handed to the producer before the first confirmation is awaited, so they share record batches.
             sent = [
                 await self.producer.send_copy(
                     Copy(

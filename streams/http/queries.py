@@ -140,6 +140,7 @@ def _search(
         queries.texts[place] = readable(text)
         queries.records[place]["searching"] = 1
         if vector is None:
+            # A text that is empty for the encoder has no vector, which is no failure.
             fallbacks[place] = fallbacks[place] or (ENCODING_FAILED if normalise_query(text) else None)
         else:
             queries.vectors[place, SEARCH] = quantise(vector)

@@ -49,6 +49,8 @@ class HttpServer:
     def __post_init__(self) -> None:
         self._ended.set()
         self._server = _Server(
+            # The worker owns the event loop and the log. Proxy headers are not trusted: nothing depends on a client's
+            # address.
             uvicorn.Config(
                 self.app,
                 loop="none",
@@ -96,6 +98,7 @@ class HttpServer:
         """Answer the requests in progress, for at most `STOP_S` seconds, and close all connections."""
         self._server.should_exit = True
         with suppress(TimeoutError):
+            # A second more than uvicorn's own limit, after which it cancels what is left.
             async with asyncio.timeout(STOP_S + 1):
                 await self._ended.wait()
         await self.owners.close()

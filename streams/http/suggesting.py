@@ -31,6 +31,8 @@ class Suggesting:
         built, current = self.keeper.built, self.keeper.slots.current
         if built is None:
             return ()
+        # Vectors of different models have nothing in common. After a model change there is no intent until the next
+        # build.
         intent = intent_of(known, current, at_ms) if built.space == current.live.space else None
         return tuple(
             SuggestedQuery(text=each.text, kind=each.kind) for each in built.suggestions.complete(typed, k, intent)
