@@ -73,6 +73,7 @@ class Access:
 
     def check_origin(self, request: Request) -> None:
         """Refuse a request that a page of another site sent: a form needs no CORS check. Raises Refused."""
+        # An old browser sends no Sec-Fetch-Site. It is judged by the origin alone.
         origin = urlsplit(request.headers.get("origin", "")).netloc
         site = request.headers.get("sec-fetch-site", "same-origin")
         if origin != request.headers.get("host") or site != "same-origin":
@@ -107,6 +108,7 @@ class Access:
 
     def _forget_old(self) -> None:
         self._sessions = {key: held for key, held in self._sessions.items() if held[1] > self.now()}
+        # A dict keeps the order of insertion, so the first session is the oldest.
         while len(self._sessions) >= MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
 

@@ -156,6 +156,7 @@ class ConsoleBackend:
             {"event_id": self.new_event_id(), "user_id": user_id, "occurred_at": at.isoformat(), **fields}
             for fields in given
         ]
+        # Before the events are sent: the list may be there before the brokers confirm them.
         expected = self.feed.expect(str(events[-1]["event_id"]))
         try:
             await self.service.publisher.events([msgspec.json.encode(event) for event in events], CONSOLE)

@@ -44,6 +44,7 @@ def _parts(values: Sequence[float | None], top: float) -> list[str]:
     parts: list[list[str]] = [[]]
     for place, value in enumerate(values):
         if value is not None:
+            # A margin of 3 above and below, so that the stroke of the line is not cut off.
             parts[-1].append(f"{place * step:.1f},{HEIGHT - 3 - value / top * (HEIGHT - 6):.1f}")
         elif parts[-1]:
             parts.append([])

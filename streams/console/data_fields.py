@@ -109,6 +109,7 @@ def box_of(column: Column, name: str = "", what: str = "") -> Box | None:
     text = date_text if name == "released_at" else number_text
     width = high - low
 
+    # If all values are equal, the box has no width and is drawn in the middle.
     def place(value: float) -> float:
         return BOX_WIDTH * min(max((value - low) / width, 0.0), 1.0) if width > 0 else BOX_WIDTH / 2
 

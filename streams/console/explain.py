@@ -105,4 +105,5 @@ def shares_of(explanation: Explanation, number: int) -> Sequence[Share]:
         for each in explanation.features
         if abs(each.contribution) >= 0.005
     ]
+    # The sort is stable, so each part keeps the order of the explanation, the greatest contribution first.
     return sorted(shares, key=lambda share: share.is_of_list)[:number]

@@ -129,6 +129,8 @@ class Feed:
             if not records:
                 continue
             await self._add_all(records)
+            # The oldest record of the batch shows how far the feed is behind. A viewer needs the present, not every
+            # event.
             if time() - records[0].timestamp / 1e3 > BEHIND_S:
                 await consumer.seek_to_end(*partitions)
 
@@ -154,11 +156,13 @@ class Feed:
     async def _add_all(self, records: Sequence[ConsumerRecord]) -> None:
         """Add messages in the order in which they were sent, a few at a time: the event loop is the worker's."""
         answers = self.settings.topics.recommendations
+        # An event and its list can have the same millisecond. The event comes first, so that the list finds it.
         ordered = sorted(records, key=lambda record: (record.timestamp, record.topic == answers))
         for start in range(0, len(ordered), AT_ONCE):
             for record in ordered[start : start + AT_ONCE]:
                 self._add(record)
             await asyncio.sleep(0)
+        # Each waiting page holds the former event and wakes once. Pages that wait from now on get the next one.
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -100,6 +100,7 @@ class Gauges:
         now = monotonic()
         if self._samples and now - self._samples[-1].at_s > 3 * EVERY_S:
             self._samples.clear()  # nobody looked for a while
+        # Slightly less than the interval: a page whose timer is early must not skip every second sample.
         if not self._samples or now - self._samples[-1].at_s >= 0.9 * EVERY_S:
             self._samples.append(self._sample(now))
         metrics, last = self.metrics, self._samples[-1]

@@ -150,5 +150,6 @@ class SafeHeaders:
 
 def event_text(name: str, html: str) -> str:
     """Return a server-sent event."""
+    # An empty line ends an event, so the HTML's own ones are left out.
     lines = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
     return f"event: {name}\n{lines}\n"

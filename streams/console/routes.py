@@ -127,6 +127,7 @@ class Console:
                     raise unavailable("busy", f"required fewer than {MOST_STREAMS} open pages")
             except Refused as refused:
                 return Response(status_code=refused.problem.status)
+            # The header makes nginx pass on each event at once instead of collecting the answer.
             events = self._events(partial(parts, self.backend, viewer, request.query_params), every_s, follows=follows)
             return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

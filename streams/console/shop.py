@@ -158,6 +158,7 @@ async def act(backend: ConsoleBackend, form: dict[str, str]) -> Response:
             return go_to("", user=user)
         await backend.act(user, [{"type": kind, "query": query}])
         return go_to("search", q=query, user=user)
+    # The cart sends all its items as lines of one field.
     item_ids = form.get("item", "").split("\n")
     fields = {"type": kind, **({"recommendation_id": form["list"]} if form.get("list") else {})}
     await backend.act(user, [{**fields, "item_id": item_id} for item_id in item_ids])
@@ -186,6 +187,7 @@ def cart_of(profile: UserProfile | None) -> list[str]:
     """Return the items that a shopper put into the cart in this session and did not buy, oldest first."""
     if profile is None:
         return []
+    # Both times are in UTC with milliseconds, in the same form, so they compare as texts.
     started = profile.session_started_at or ""
     return [
         each.item_id
