@@ -164,6 +164,7 @@ def item_transition(action: ItemInteraction, shopper: int, source: Source, conte
         item_id=action.item_id,
         at_ms=context.at_ms,
         weight=weight,
+        # An item that is in both counts as one of the same time.
         before={other: weight * share for other, share in context.before.items()}
         | dict.fromkeys(context.tied, weight * TIED),
         query=None if context.led_query is None else remembered(context.led_query) or None,
@@ -225,6 +226,7 @@ class RecentSessions:
         """Add or replace the snapshot of a session."""
         if len(session.items) < FEWEST_ITEMS:
             return
+        # Removed first, so that the session moves to the end of the order.
         self._changed.pop(session.key, None)
         self._changed[session.key] = session
 

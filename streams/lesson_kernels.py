@@ -76,6 +76,7 @@ def write_transitions(events: Any, answers: Any, actions: Actions, out: Output) 
         made += 1
         # Two items of one time have no order, so each is an item before the other.
         for other in range(length, length + tied):
+            # As in `tied_transitions`: an item that the catalogue lacks gets no transition.
             if not _holds(actions.served, answer["before"][other]):
                 continue
             out.before[held], out.weights[held] = event["item"], weight * TIED
@@ -91,6 +92,7 @@ def write_transitions(events: Any, answers: Any, actions: Actions, out: Output) 
 @helper
 def _put(out: Output, first: int, held: int, key: Any, weight: float) -> int:
     """Set the weight of an item before the present transition, whose items begin at `first`; return the new end."""
+    # As in the dict of a message: of two weights for one item the later counts.
     for place in range(first, held):
         if out.before[place] == key:
             out.weights[place] = weight

@@ -181,6 +181,8 @@ def _joined(states: Sequence[bytes | None]) -> States:
     """Return the states as one array, those of version 1 as version 2."""
     current = []
     for state in states:
+        # The kernel reads whole words. A state that is no row of words is of version 1, or `_from_version_1` refuses
+        # it.
         if state is not None and (not state or state[0] == FIRST_OF_VERSION_1 or len(state) % WORD):
             state = _from_version_1(state)
         current.append(state or b"")

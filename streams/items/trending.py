@@ -78,6 +78,7 @@ class Measure:
         keys, shoppers = counted.keys[rows], counted.shoppers[rows]
         weights = counted.weights[rows] * decay(latest_ms - landmark_ms, self.half_life_ms)
         used = all_supported(weights, shoppers, self.support)
+        # The limit by shoppers can put an item behind lighter ones that have more shoppers.
         if (used < weights).any():
             order = np.lexsort((keys, used))[::-1]
             keys, used, shoppers = keys[order], used[order], shoppers[order]
@@ -103,6 +104,8 @@ class Measure:
         counted.table[:] = kernels.EMPTY
         counted.ranks[:] = kernels.NONE
         counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
+        # Counted at the landmark, the weights stay as they are. Rows are given in this order, so `leading` and
+        # `leaders` fit.
         self._count_snapshot(counted, Heaviest(*kept))
         counted.leading[: len(rows)], counted.leaders[: len(rows)] = leading, leaders
 

@@ -122,6 +122,7 @@ class ModelSwap:
                 await _first_of(swap, self._choice_changed)
                 self._choice_changed.clear()
         finally:
+            # `cancel` returns False for a task that is done, so True means that another model is wanted.
             superseded = swap.cancel()
             with suppress(asyncio.CancelledError):
                 await swap

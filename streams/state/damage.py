@@ -152,6 +152,7 @@ def check_logs(path: Path) -> None:
     known = 0
     for record in _records(_read(manifest)):
         known = max(known, _last_sequence(record))
+    # A log may begin with writes that the manifest knows. Only a first write after the next expected one shows a gap.
     for log in sorted(path.glob("*.log"), key=lambda file: file.stem.zfill(20)):
         for record in _records(_read(log)):
             if len(record) < BATCH.size:
@@ -178,11 +179,13 @@ def _records(data: bytes) -> Iterator[bytes]:
     """
     place, start = 0, b""
     while place + FRAGMENT.size <= len(data):
+        # The end of a block that is too short for a fragment's start is filled with zeros.
         if LOG_BLOCK - place % LOG_BLOCK < FRAGMENT.size:
             place += LOG_BLOCK - place % LOG_BLOCK
             continue
         _, length, kind = FRAGMENT.unpack_from(data, place)
         place += FRAGMENT.size
+        # Space that was reserved but not written, or a fragment that was cut off.
         if (kind == 0 and length == 0) or place + length > len(data):
             return
         if kind in (FULL, FIRST):

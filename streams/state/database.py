@@ -49,8 +49,11 @@ def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
     """Return the options of a table's databases. Databases with the same options object share their statistics."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
+    # 10 bits for each key: a look-up of a new shopper reads the disk in 1 of 100 cases.
     table.set_bloom_filter(10, block_based=False)
+    # Otherwise indexes and filters take memory beside the cache, without a limit.
     table.set_cache_index_and_filter_blocks(True)
+    # Keys and values are bytes. Without this mode rocksdict pickles them.
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)

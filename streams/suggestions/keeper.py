@@ -65,6 +65,7 @@ class SuggestionKeeper:
 
     async def run(self) -> None:
         """Build suggestions at each interval until cancelled. After a failed build the previous ones stay."""
+        # Clocks begin at 0 or later, so the first build is due at once.
         began = -self.interval_s
         while True:
             if self._is_due(monotonic() - began):
@@ -99,6 +100,7 @@ class SuggestionKeeper:
 async def parts_of(servable: Servable) -> AsyncIterator[ItemPart]:
     """Yield all items, a part at a time, which the scorer's thread copies between its batches."""
     loop, catalogue, start = asyncio.get_running_loop(), servable.scoring.recommender.catalogue, 0
+    # An empty catalogue has one empty part, because a snapshot needs a part.
     while not start or start < catalogue.used:
         rows = range(start, min(start + PART, catalogue.used))
         yield await loop.run_in_executor(servable.scoring.thread, ItemPart.of, catalogue, rows)
