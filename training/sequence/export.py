@@ -19,6 +19,7 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
     if shape.blocks != 1 or not isinstance(block, Block):
         raise DataError(f"sequence model: required one block of attention, got {shape.blocks}")
     project, project_bias = _linear(model.project)
+    # The factors √width and √(heads / width) of the torch model become part of the matrices that they follow.
     root = np.float32(np.sqrt(shape.width))
     sharpness = np.float32((shape.heads / shape.width) ** 0.5)
     query, query_bias = _linear(block.query)

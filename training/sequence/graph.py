@@ -37,6 +37,7 @@ def to_onnx(weights: SequenceWeights) -> onnx.ModelProto:
     newest, first = _newest(graph, normed), _newest(graph, inputs)
     shares = _attention(graph, normed, newest, (heads, width))
     values = _split(graph, _linear(graph, normed, "value"), (0, RECENT, heads, width // heads), [0, 2, 1, 3])
+    # (n, heads, 1, RECENT) · (n, heads, RECENT, width / heads). In `Reshape` a 0 keeps the dimension of the input.
     mixed = graph.add("MatMul", [graph.add("Unsqueeze", [shares, _ints(graph, [2])]), values])
     mixed = graph.add("Reshape", [mixed, _ints(graph, [0, width])])
     state = _sum(graph, first, _linear(graph, mixed, "mix"))
@@ -62,6 +63,7 @@ def _attention(graph: Graph, normed: str, newest: str, sizes: tuple[int, int]) -
     gaps = graph.add("Transpose", [graph.add("Gather", ["gaps", "gap_places"], axis=1)], perm=[1, 0, 2])
     logits = _sum(graph, _sum(graph, logits, "ranks"), gaps)
     lengths = graph.add("Unsqueeze", ["lengths", _ints(graph, [1, 2])])
+    # Padding gets a logit so low that its share is 0.
     known = graph.add("Less", [_ints(graph, list(range(RECENT))), lengths])
     return graph.add("Softmax", [graph.add("Where", [known, logits, _floats(graph, HIDDEN_LOGIT)])], axis=-1)
 
@@ -94,6 +96,7 @@ def _split(graph: Graph, actions: str, shape: tuple[int, ...], order: list[int])
 
 
 def _ints(graph: Graph, values: int | list[int]) -> str:
+    # The name is made of the value, so equal constants are one.
     name = f"int_{str(values).strip('[]').replace(', ', '_').replace('-', 'm')}_{np.ndim(values)}"
     graph.constants[name] = np.array(values, dtype=np.int64)
     return name

@@ -47,6 +47,7 @@ class Histories:
     def before(self, end: int) -> Histories:
         """Return the actions before the interaction `end` of the log."""
         kept = self.position < end
+        # `number[i]` counts the kept actions before i, so it maps the old starts to the new ones.
         number = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
         return Histories(
             self.item[kept],
@@ -62,6 +63,7 @@ class Histories:
 def histories(log: Log) -> Histories:
     """Return the actions of a log. Searches, and items that the catalogue lacks, are left out."""
     known = np.flatnonzero((log.item != SEARCH) & (log.item < log.catalogue))
+    # By shopper, then by place in the log, which is in order of time.
     order = known[np.lexsort((known, log.user[known]))]
     places = {name: place for place, name in enumerate(ACTIONS)}
     action = np.array([places[log.interactions[at].type] for at in order.tolist()], dtype=np.int64)
@@ -151,6 +153,7 @@ def _following(
             break
         if other not in first:
             continue
+        # Items of one time share the rank of the first of them.
         if at_ms[other] != last_ms:
             rank = len(found) + 1
             last_ms = at_ms[other]

@@ -45,8 +45,10 @@ def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since
             outputs = after(model, table, given, part, wanted.pause_ms)
             scores = outputs @ table.T
             for row, action in enumerate(part.tolist()):
+                # Below every cosine. Items of the session are no targets; those of an earlier session may be.
                 if wanted.pause_ms[action] == 0:
                     scores[row, _session(given, action)] = -2.0
+                # Targets are in the order of their actions, so those of one action are a range.
                 first, last = np.searchsorted(wanted.action, [action, action + 1])
                 own = scores[row, wanted.item[first:last]].max()
                 hits.append(float((scores[row] > own).sum()) + 1)

@@ -77,6 +77,7 @@ def visible(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
     same = (items[:, :, None] == items[:, None, :]) & torch.ones(size, size, dtype=torch.bool).tril(-1)
     later = same.to(torch.uint8).cummax(dim=1).values.bool()
     seen = seen & ~later
+    # The number of visible actions after s: the sum from s to the end, without s itself.
     ranks = seen.flip(-1).cumsum(-1).flip(-1) - seen.long()
     return seen & (ranks < RECENT), ranks.clamp(max=RECENT - 1)
 
@@ -117,7 +118,8 @@ class Block(nn.Module):  # type: ignore[misc]
         query, key, value = split(self.query(y)), split(self.key(y)), split(self.value(y))
         logits = query @ key.transpose(-1, -2) * (width // heads) ** -0.5
         logits = logits + self.ranks[:, ranks].transpose(0, 1) + self.gaps[:, gaps].transpose(0, 1)
-        weights = logits.masked_fill(~seen[:, None], float("-inf")).softmax(-1).nan_to_num()
+        # Each action sees itself, and padding comes after it, so no softmax is over −∞ alone.
+        weights = logits.masked_fill(~seen[:, None], float("-inf")).softmax(-1)
         return self.out((self.drop(weights) @ value).transpose(1, 2).reshape(batch, size, width)), weights
 
 
@@ -194,6 +196,7 @@ def principal_axes(vectors: torch.Tensor, width: int) -> torch.Tensor:
     """
     centred = vectors - vectors.mean(0)
     _, deviations, axes = torch.linalg.svd(centred, full_matrices=False)
+    # The bound keeps axes with nearly no deviation from outweighing all others.
     scales = (deviations[:1] / deviations.clamp(min=1e-3 * float(deviations[0]))).sqrt()
     kept = torch.zeros(width, vectors.shape[1])
     number = min(width, len(axes))

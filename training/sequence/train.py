@@ -70,6 +70,7 @@ class Sampler:
         """Return how many batches of `size` sequences an epoch has at most."""
         lengths = np.diff(self._shop.given.starts)
         lengths = lengths[lengths > 1]
+        # A long history is first cut at a random place, which can make one piece more.
         pieces = np.where(lengths > WINDOW, -(-lengths // WINDOW) + 1, 1).sum()
         return int(-(-pieces // size))
 
@@ -80,6 +81,7 @@ class Sampler:
         for start, end in zip(given.starts[:-1].tolist(), given.starts[1:].tolist(), strict=True):
             if end - start < 2:
                 continue
+            # The first piece of a long history has a random length, so that the borders are elsewhere in each epoch.
             cut = start + int(draw.integers(1, WINDOW + 1)) if end - start > WINDOW else end
             at = start
             while at < end:
@@ -105,6 +107,7 @@ class Sampler:
             torch.from_numpy(given.at_ms[at]),
             pauses,
         )
+        # The targets of an action are consecutive, so each place is that of the action's first target plus 0, 1, 2, …
         first, last = self._first[at], self._first[at + 1]
         counts = np.where(real, last - first, 0).ravel()
         places = np.repeat(np.arange(at.size), counts)
@@ -189,6 +192,7 @@ class Trainer:
     def epochs(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[int]:
         """Train, and yield the number of epochs done after each. `progress` receives the actions of each batch."""
         for number in range(self._done, self._plan.epochs):
+            # Each epoch has its own seeds, so a resumed run draws as an uninterrupted one does.
             draw = np.random.default_rng([self._plan.seed, number])
             torch.manual_seed(self._plan.seed * 1000 + number)
             for at, batch in self._batches(draw):
@@ -212,6 +216,7 @@ class Trainer:
 
     def _step(self, at: int, batch: Batch, progress: Callable[[int], None]) -> None:
         plan = self._plan
+        # A linear rise, then half a cosine, with 2% of the rate as the least.
         warm = min((self._steps + 1) / min(WARM_UP, max(self._all_steps / 10, 1.0)), 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * min(self._steps / max(self._all_steps, 1), 1.0)))
         for group in self._optimiser.param_groups:
