@@ -95,6 +95,7 @@ class Examples:
             self.names,
             self.labels[rows],
             self.weights[rows],
+            # The chosen lists are numbered anew, from 0 on without gaps.
             (np.cumsum(chosen) - 1)[self.groups[rows]],
             self.relevant[chosen],
             self.graded[chosen],
@@ -131,6 +132,7 @@ def join(parts: Sequence[Examples]) -> Examples:
     if len({each.names for each in parts}) != 1:
         raise BundleError("examples: required files with the same features, got different ones: gather them anew")
     starts = np.cumsum([0, *(len(each.relevant) for each in parts[:-1])])
+    # Shoppers of different shops are different shoppers, so their numbers continue.
     shoppers = np.cumsum([0, *(each.clusters.max(initial=-1) + 1 for each in parts[:-1])])
     return Examples(
         np.concatenate([each.features for each in parts]),

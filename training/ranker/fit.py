@@ -138,6 +138,7 @@ def _in_a_shop(examples: Examples, seed: int) -> Examples:
         return examples
     rng, features = np.random.default_rng(seed), examples.features.copy()
     columns = [examples.names.index(name) for name in SHOPPER if name in examples.names]
+    # The first candidate of each list. Shopper features are the same for all candidates of a list.
     first = np.minimum(np.searchsorted(examples.groups, np.arange(len(graded))), len(examples.groups) - 1)
     drawn = np.arange(len(graded))
     drawn[graded] = rng.choice(np.flatnonzero(~graded), int(graded.sum()))
@@ -168,6 +169,7 @@ def _order(examples: Examples, x: Vector, decay: float, units: int, seed: int, p
     number = len(lists.starts) - 1
     of_step = min(_LISTS_OF_A_STEP, number)
     steps = max(EPOCHS * ceil(number / of_step), _LEAST_STEPS)
+    # Each permutation is a pass over all lists in a new order. Steps take the next lists, also across two passes.
     order = [rng.permutation(number) for _ in range(ceil(steps * of_step / number))]
     drawn = np.concatenate(order)[: steps * of_step].reshape(steps, of_step)
     rates = _RATE * (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
@@ -214,6 +216,7 @@ def logistic(columns: Floats, labels: npt.NDArray[np.bool_], weights: npt.NDArra
 
     def loss(coefficients: Floats) -> tuple[float, Floats]:
         logits = columns @ coefficients
+        # log(1 + e^logit) − label · logit is the log-loss without an overflow, and σ(z) = (1 + tanh(z / 2)) / 2.
         value = float(share @ (np.logaddexp(0.0, logits) - labels * logits))
         slope = columns.T @ (share * (0.5 * (1 + np.tanh(logits / 2)) - labels))
         value += CALIBRATION_PENALTY * float(coefficients @ coefficients) / 2

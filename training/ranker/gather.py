@@ -240,6 +240,8 @@ def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[
     following = []
     for session, interaction in zip(sessions, interactions, strict=True):
         times, keys = orders.get(session, ([], ()))
+        # A session's items are in the order of their first actions. Those of the same time as the interaction do not
+        # follow it.
         start = bisect_right(times, occurred_ms(interaction))
         horizon = SEARCH_HORIZON if isinstance(interaction, Search) else sampling.horizon
         following.append(keys[start : start + horizon])

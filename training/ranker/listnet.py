@@ -186,10 +186,12 @@ def _add_slopes(lists: Lists, number: int, networks: Networks, scratch: Scratch)
             slope = logits[at - start, member]
             own[hidden + member] = slope
             for lane in range(member * units, (member + 1) * units):
+                # The slope along the output weight needs the unit's activation, which the next line overwrites.
                 slopes[features + 1, lane] += slope * own[lane]
                 own[lane] = slope * output[lane] if own[lane] > 0 else np.float32(0)
         for lane in range(hidden):
             slopes[features, lane] += own[lane]
+    # Four candidates at once, for the same reason as above.
     whole = end - (end - start) % 4
     for feature in range(features):
         sums = slopes[feature]

@@ -127,6 +127,7 @@ def feature_names(ranker: onnx.ModelProto) -> tuple[str, ...]:
 def to_onnx(ranker: Ranker) -> onnx.ModelProto:
     """Return the graph `features` float32 (n, F) -> `score` float32 (n,), standardisation and calibration folded in."""
     network, calibration, inverse = ranker.network, ranker.calibration, 1 / ranker.std
+    # Standardisation becomes part of the weights: w · (x − mean) / std = (w / std) · x − mean · (w / std).
     direct = (calibration.slope * network.direct + calibration.context) * inverse
     hidden = network.hidden * inverse[:, None]
     constants = {

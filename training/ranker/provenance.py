@@ -89,6 +89,7 @@ def known_share(periods: Iterable[FittedPeriod], tested: Hashes) -> float:
     known = 0.0
     for each in periods:
         sample = np.frombuffer(each.sample, dtype="<u8")
+        # The sample is uniform, so its share of tested events is that of the whole period.
         known += each.events * float(np.isin(sample, tested).mean()) if len(sample) else 0.0
     return min(known / len(tested), 1.0)
 

@@ -72,6 +72,7 @@ def per_list(scores: Floats, labels: Floats | Integers, groups: Integers, releva
     lists = len(relevant)
     labels, groups = np.asarray(labels, dtype=np.float64), np.asarray(groups)
     discounts = 1 / np.log2(np.arange(2, k + 2))
+    # By list, then by falling score. The sort is stable, so ties keep the order given.
     order = np.lexsort((-np.asarray(scores), groups))
     rank = _ranks(groups[order], lists)
     seen = (rank < k) & (labels[order] > 0)
@@ -91,6 +92,7 @@ def per_list(scores: Floats, labels: Floats | Integers, groups: Integers, releva
     judged = (np.asarray(relevant) > 0).astype(np.float64)
     return PerList(
         hit_rate=judged * np.isfinite(first),
+        # `first` is infinite without a relevant item, which gives 0.
         mrr=judged / (1 + first),
         ndcg=judged * np.divide(gained, ideal, out=np.zeros(lists), where=ideal > 0),
     )
@@ -169,5 +171,6 @@ def _measure(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> dict[
 def _ties_by_chance(scores: Floats) -> Floats:
     """Return the ranks of `scores`, with ties in random order, as ties by stable key would be."""
     ranks = np.empty(len(scores))
+    # By score, then by a random number. The order by rank is the same, without ties.
     ranks[np.lexsort((np.random.default_rng(0).permutation(len(scores)), scores))] = np.arange(len(scores))
     return ranks

@@ -77,6 +77,7 @@ def leave_one_out(shops: Shops, tried: Sequence[Candidate], seed: int, progress:
         others = join([each for shop, parts in shops.items() if shop != name for each in parts])
         step = len(others.relevant) // PARTS
 
+        # Defaults hold the values of this turn: threads call the function while the loop's variables would change.
         def fitted(each: Candidate, others: Examples = others, step: int = step) -> Ranker:
             return fit(others, decay=each.decay, units=each.units, seed=seed, progress=lambda: progress(step))
 
