@@ -26,6 +26,7 @@ def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
     column = shortlists.sources.index(source)
     ranks, scores = given.ranks.copy(), given.scores.copy()
     ranks[:, column] = scores[:, column] = 0.0
+    # `ranks` are reciprocal, and 0 for a source that lacks the candidate. Its place is then infinite and adds nothing.
     places = np.divide(1, ranks, out=np.full(ranks.shape, np.inf), where=ranks > 0)
     fused = (1 / (RRF_OFFSET + places)).sum(axis=1).astype(np.float32)
     lists = np.repeat(np.arange(len(shortlists)), np.diff(given.starts))

@@ -98,6 +98,7 @@ def _moments(
     for position, act in enumerate(acts):
         if number == len(positions):
             return
+        # At an arrival the list is made before the act is known, otherwise directly after it (below).
         while cases.arrival and number < len(positions) and positions[number] == position:
             before = sessions.of(sessions.last.get(act.user))
             yield number, Moment(act.user, act.at_ms, before, ())

@@ -100,12 +100,14 @@ def next_item(acts: Sequence[Act], start: int) -> list[Case]:
         before = latest.get(act.session)
         if before is None:
             latest[act.session] = _Latest(act.at_ms, 1, act.end, None)
+        # Another item of the same time is a further target of the case before it, and no list lies between the two.
         elif before.at_ms == act.at_ms:
             if before.case is not None:
                 before.case.targets[act.item] = 1.0
             latest[act.session] = before._replace(items=before.items + 1)
         else:
             case = None
+            # The list is made after the last interaction of the time before, which must be in the test period.
             if start <= before.end and before.items <= POSITIONS:
                 case = Case(before.end, arrival=False, targets={act.item: 1.0}, position=before.items)
                 found.append(case)
@@ -122,6 +124,7 @@ def next_basket(acts: Sequence[Act], start: int) -> list[Case]:
     baskets: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for act in acts:
         if act.item != SEARCH and (act.bought or not only_bought):
+            # Collected for the whole log first: a case is found at the first act of its session.
             baskets[act.session][act.item] = 1.0
     known: set[int] = set()
     begun: set[int] = set()

@@ -120,6 +120,7 @@ def _compared(key: str, first: Run, second: Run, seed: int, *, is_paired: bool) 
         other = resampled_means(b[:, None], second.shoppers, seed + 1)[:, 0]
     metric, k = key.split("@")
     change, before, after = other - one, float(a.mean()), float(b.mean())
+    # The share of resamples on the other side of 0, which is doubled below for the two sides.
     crossing = min((change <= 0).mean(), (change >= 0).mean())
     return Compared(
         metric=metric,

@@ -161,6 +161,7 @@ def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iter
     case = targets.cases
     found = np.stack([_found(ranking.lists, targets, k) for ranking in rankings], axis=1)
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [
+        # Without an upper bound each number is compared with itself.
         ("item", name, (cases.seen >= least) & (cases.seen <= (most if most is not None else cases.seen)))
         for least, most, name in SEEN
     ]

@@ -61,6 +61,7 @@ class Groups:
         }
         self._first_ms = np.full(self._size, np.iinfo(np.int64).max)
         acted = (log.item >= 0) & (log.item < self._size)
+        # The earliest action on each item. One without any keeps the greatest time, so it is never seen.
         np.minimum.at(self._first_ms, log.item[acted], log.at_ms[acted])
 
     def items(self, by: str, cases: Cases) -> Floats:
@@ -83,6 +84,7 @@ class Groups:
         """Return the Gini coefficient of the exposure of all items."""
         case, place = np.nonzero(lists != NOTHING)
         exposure = np.zeros(self._size)
+        # `add.at`, because an item is in several lists: `+=` would count it once. `place` begins at 0.
         np.add.at(exposure, lists[case, place], 1 / np.log2(2.0 + place))
         return gini(exposure)
 

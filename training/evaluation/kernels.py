@@ -31,6 +31,8 @@ def write_alone(
                 rank = candidates.ranks[at, source]
                 if rank <= 0 or (size == most and rank <= best[size - 1]):
                     continue
+                # Insertion into the best so far, which are in falling order. If there are k, the last of them drops
+                # out.
                 position = size if size < most else most - 1
                 while position > 0 and best[position - 1] < rank:
                     best[position], items[position] = best[position - 1], items[position - 1]

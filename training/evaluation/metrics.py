@@ -73,6 +73,7 @@ def at_k(found: npt.NDArray[np.float32], targets: Targets, k: int) -> Mapping[st
     seen = found[:, :k].astype(np.float64)
     hits = seen > 0
     number = hits.sum(axis=1)
+    # `argmax` finds the first hit. Without one it is 0, so the rank is set to 1 and the reciprocal rank to 0 below.
     first = np.where(number > 0, hits.argmax(axis=1) + 1, 1)
     relevant = np.maximum(np.diff(targets.starts), 1)
     discounts = 1 / np.log2(np.arange(2, seen.shape[1] + 2))

@@ -54,6 +54,7 @@ def plots(report: Report) -> list[tuple[str, str]]:
 
 def svg_of(height: float, draw: Callable[[Axes], object]) -> str:
     """Return a plot as SVG. `draw` draws it, and its qualified name makes the ids in the SVG."""
+    # Without a salt, ids in the SVG are random and the page differs at each run.
     with rc_context({**STYLE, "svg.hashsalt": draw.__qualname__}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure.add_subplot())

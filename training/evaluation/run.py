@@ -181,6 +181,7 @@ def _in_two_phases(start_phase: StartPhase, name: str, first: int, end: int) -> 
 
     def step(number: int) -> None:
         nonlocal advance, done
+        # One step may cross the border: its first part belongs to the first phase, the rest to the second.
         before, done = done, done + number
         if before < first:
             advance(min(number, first - before))

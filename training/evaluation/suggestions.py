@@ -211,6 +211,7 @@ def _most_popular(suggestions: Suggestions, k: int) -> Completer:
 
 def _with_error(typed: str, random: Random) -> str:
     """Return a text with one error: two letters exchanged, one left out, one doubled, or a wrong one. Not the first."""
+    # Neither the first letter nor the last one, so that a letter follows.
     at = random.randrange(1, len(typed) - 1)
     wrong = random.choice("abcdefghijklmnopqrstuvwxyz")
     return random.choice(

@@ -186,6 +186,7 @@ class SystemPass:
         if not wanted:
             return
         places, cases = [n for n, _ in wanted], np.array([case for _, case in wanted], dtype=np.int64)
+        # A moment may have a list and no case, and two cases may be at one interaction: lists are left out or repeated.
         if len(places) < len(at) or places != list(range(len(at))):
             shortlists, ranked = shortlists.take(places), _taken(ranked, places)
         self._note(cases, shortlists, ranked)
@@ -213,6 +214,7 @@ class SystemPass:
         keys = recommender.catalogue.columns.keys
         left = [recommender.to_be_ranked(without(every, source, keys)) for source in self._without]
         ranked = recommender.rank_rows(joined(left))
+        # All lists are ranked at once: first those without the first source, then those without the second, and so on.
         for number, lists in enumerate(self._without.values()):
             self._put(lists, places, ranked.starts[number * len(places) :], ranked.rows)
 
