@@ -39,6 +39,7 @@ def rate(counts: Counts) -> Rate:
     if not lists:
         return Rate(0, 0, 0, 0.0, inf)
     value = acted / lists
+    # The variance of a ratio of sums over shoppers, to the first order (delta method).
     variance = float(((table[:, 1] - value * table[:, 0]) ** 2).sum() / lists**2)
     return Rate(int(lists), int(acted), len(table), float(value), variance)
 
@@ -55,6 +56,8 @@ def evidence(now: Rate, before: Rate, accepted_drop: float) -> float:
         return 0.0
     # Without a single action the variance over shoppers is 0. That of independent lists at the former rate is a bound.
     variance = max(now.variance, least * (1 - least) / now.lists) + (1 - accepted_drop) ** 2 * before.variance
+    # With variance V of the difference d and variance T of the mixture, the ratio is √(V / (V + T)) · exp(T d² / (2 V
+    # (V + T))). It is computed as a logarithm, and bounded because exp overflows above 709.
     variance_of_mixture = (MIXTURE_DEVIATION * before.value) ** 2
     log_ratio = 0.5 * log(variance / (variance + variance_of_mixture))
     log_ratio += variance_of_mixture * difference**2 / (2 * variance * (variance + variance_of_mixture))

@@ -100,6 +100,7 @@ def drift(ranker: ScoresFeatures, reference: Lists, recent: Lists, *, confidence
 def _compared(columns: Floats, shoppers: npt.NDArray[np.uint64], confidence: float, seed: int) -> Comparison:
     """Compare two quotients of means: columns 0 and 1 are the numerators, 2 and 3 the denominators."""
     draws = resampled_means(columns, shoppers.astype(np.int64), seed)
+    # A resample may have no list of one of the periods.
     parts = draws[:, :2] / np.maximum(draws[:, 2:], 1e-12)
     low, high = np.quantile(parts[:, 1] - parts[:, 0], [1 - confidence, confidence])
     before, after = columns[:, :2].mean(axis=0) / columns[:, 2:].mean(axis=0)

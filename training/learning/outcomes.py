@@ -25,7 +25,7 @@ MOST_LISTS = 8
 RANKS = 20
 """Ranks that are counted; lists may be longer."""
 BINS = 24
-"""Bins of the score, half a unit of its logit each: the first from −9.5 down, the last from 2 up."""
+"""Bins of the score, half a unit of its logit each: the first from −9.5 down, the last from 1.5 up."""
 KEPT_MS = 14 * DAY_MS
 """Time for which outcomes are counted."""
 
@@ -71,6 +71,7 @@ def bins(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Return the bin of each probability."""
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)
     logits = np.log(clipped / (1 - clipped))
+    # Bin 1 begins at the logit −9.5.
     found: npt.NDArray[np.int64] = np.clip(np.floor(2 * logits) + 20, 0, BINS - 1).astype(np.int64)
     return found
 

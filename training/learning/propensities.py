@@ -35,6 +35,7 @@ def propensities(exposures: Exposures) -> Floats:
     if acted.sum() < LEAST_ACTIONS:
         return np.ones(RANKS)
     rate = acted.sum() / shown.sum()
+    # A start at which θ · γ is the observed rate.
     theta = np.full(RANKS, 0.5)
     gamma = np.full(shown.shape[1], min(2 * rate, 0.5))
     without, weights = shown - acted, shown.sum(axis=1) + _PRIOR

@@ -119,6 +119,8 @@ def resampled(lists: Lists, theta: Floats, half_life_ms: int, rules: LearningRul
 def _systematic(weights: Floats, start: float) -> npt.NDArray[np.int64]:
     """Return n rising numbers from 0 to n - 1, each drawn in proportion to its weight (n,)."""
     n = len(weights)
+    # Each list has an interval as long as its expected number. The points start, start + 1, start + 2, … draw the list
+    # in whose interval they lie. The last edge is set exactly, because the sum is rounded.
     edges = np.cumsum(weights) / weights.sum() * n
     edges[-1] = n
     return np.minimum(np.searchsorted(edges, np.arange(n) + start, side="right"), n - 1).astype(np.int64)

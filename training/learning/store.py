@@ -208,6 +208,8 @@ class ListStore:
                 model=np.array(self.model),
                 positions=np.array(json.dumps(dict(positions))),
             )
+            # The content must be on the disk before the name: a crash would otherwise leave a file that is complete by
+            # name only.
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
@@ -222,6 +224,7 @@ def drawn(lists: Lists, index: npt.NDArray[np.int64]) -> Examples:
     examples = lists.examples
     bounds = np.searchsorted(examples.groups, np.arange(len(lists) + 1))
     sizes = np.diff(bounds)[index]
+    # The candidates of a drawn list are its first one plus 0, 1, 2, …
     starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     rows = np.arange(sizes.sum()) - np.repeat(starts - bounds[index], sizes)
     return replace(

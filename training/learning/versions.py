@@ -200,5 +200,6 @@ class Versions:
         known += [former.version, str(self.ledger.highest)]
         if self.models.configured is not None:
             known.append(self.models.configured.model.version)
+        # `order` gives words the number 2**63, so versions that begin with a word do not count.
         numbers = [first for version in known if (parts := order(version)) and (first := parts[0][0]) < 2**63]
         return max(numbers, default=0) + 1
