@@ -71,6 +71,7 @@ class Sampler:
             rows = self._rows(name, size, generator)
             for row in rows.tolist():
                 a, b = int(pairs.left[row]), int(pairs.right[row])
+                # Negatives are known for either side, so both sides become the anchor.
                 if generator.random() < 0.5 and pairs.negatives:
                     a, b = b, a
                 known = pairs.negatives.get(a)
@@ -88,6 +89,7 @@ class Sampler:
         looked_at = generator.choice(len(sides), min(_LOOKED_AT, len(sides)), replace=False)
         closeness = sides[looked_at].astype(np.float32) @ sides[seeds].astype(np.float32).T
         near = min(_NEAR, len(looked_at))
+        # One column for each seed: its `near` closest rows among those looked at, in no order.
         nearest = looked_at[np.argpartition(-closeness, near - 1, axis=0)[:near]]
         rows = [generator.choice(each, min(SEED_SHARE - 1, near), replace=False) for each in nearest.T]
         return np.unique(np.concatenate([seeds, *rows]))

@@ -32,6 +32,7 @@ def english_texts(corpus: Corpus) -> Ids:
 
 def rotation(of: Vector, to: Vector) -> Rotation:
     """Return the orthogonal matrix R for which the vectors `of` · R are nearest to the vectors `to`, (dim, dim)."""
+    # The product of both orthogonal parts of the singular value decomposition is the solution; the scales are left out.
     left, _, right = np.linalg.svd(of.astype(np.float64).T @ to.astype(np.float64))
     return np.asarray(left @ right)
 

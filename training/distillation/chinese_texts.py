@@ -19,6 +19,8 @@ LITEMALL, NEWBEE = "litemall.sql", "newbee.sql"
 MOST_QUERIES = 30_000
 PRODUCT, BRAND = "HCCX", "HPPX"
 """Tags of product words and of brands."""
+# A value of a row: in single quotes, with \ or a doubled quote as escapes, or plain; then a comma, or the bracket that
+# ends the row.
 _VALUE = re.compile(r"\s*(?:'((?:[^'\\]|\\.|'')*)'|([^,()']+))\s*([,)])", re.DOTALL)
 
 Span = tuple[str, str]

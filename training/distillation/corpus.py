@@ -192,6 +192,8 @@ class _CorpusBuilder:
     def build(self, texts: TrainingTexts, words: Sequence[str]) -> Corpus:
         titles = list(dict.fromkeys(title for title in texts.titles if title))
         kept = [title for title in titles if not is_held_out(title)]
+        # Texts get their numbers in this order. Another order would change the corpus's digest, and checkpoints would
+        # not fit.
         pairs = {
             PSEUDO_QUERIES: self._pairs(
                 (title, query) for title in kept for query in self._pseudo_queries(title, self._spans)

@@ -17,6 +17,7 @@ TABLES = ("wn-data-cmn.tab", "wn-wikt-deu.tab", "wn-wikt-fra.tab", "wn-wikt-spa.
 """Words of other languages by their place in the English WordNet 3.0."""
 MOST_WORDS = 4
 LONGEST_RUN = 6
+# `traditional simplified [pinyin] /gloss/gloss/`, of which the simplified word and the glosses are used.
 _ENTRY = re.compile(r"\S+ (\S+) \[[^\]]*\] /(.*)/")
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _GLOSS = re.compile(r"[a-z][a-z0-9' -]*")
@@ -55,6 +56,7 @@ def in_use(pairs: Sequence[Translation], texts: Iterable[str]) -> list[Translati
         folded = text.casefold()
         words.update(re.findall(r"[a-z0-9]+", folded))
         for run in _RUN.findall(folded):
+            # Chinese is written without spaces, so every part of a run may be a word.
             runs.update(run[at : at + size] for size in range(1, LONGEST_RUN + 1) for at in range(len(run) + 1 - size))
 
     def used(word: str, gloss: str) -> bool:
@@ -87,6 +89,8 @@ def _wordnet(folder: Path) -> Iterator[Translation]:
     english = dict[str, str]()
     for line in (folder / WORDNET).read_text(encoding="utf-8").splitlines():
         if line[:1].isdigit():
+            # A line begins with the offset of the synset, its file, its type and the number of its words. The first
+            # word follows. The tables name the synset by this offset.
             fields = line.split(" ")
             english[f"{fields[0]}-n"] = normalise_query(fields[4].replace("_", " "))
     for name in TABLES:

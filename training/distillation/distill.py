@@ -132,6 +132,7 @@ class Trainer:
         self.progress.begin(f"training: {name}", total)
         for step in train(encoder, run, self.work):
             self.history.add(step)
+            # The number of steps so far over all stages. A resumed run begins in the middle.
             at = sum(s.steps for s in stages[: [s.name for s in stages].index(step.stage)]) + step.step + 1
             losses = ", ".join(f"{key} {value:.3f}" for key, value in step.losses.items())
             self.progress.advance(at - done, f"{step.stage}: {losses}")

@@ -92,6 +92,7 @@ class EnglishStart:
         found = np.asarray(_predicted(teacher, teacher[known], english[rows[known]]))
         reader = Tokenizer.from_buffer(self.tokenizer)
         for number in np.flatnonzero(used & ~known).tolist():
+            # A piece with an unknown wordpiece keeps the row that the regression predicts.
             parts = reader.encode(pieces[number].replace(SPACE, " "), add_special_tokens=False).ids
             if parts and words["[UNK]"] not in parts:
                 found[number] = english[parts].mean(axis=0)
@@ -117,6 +118,7 @@ def _predicted(rows: Floats, known: Floats, wanted: Floats) -> Floats:
     x = np.hstack([known, np.ones((len(known), 1), dtype=np.float32)]).astype(np.float64)
     gram = x.T @ x
     penalty = _PENALTY * np.trace(gram) / len(gram) * np.eye(len(gram))
+    # The last column is the offset, which has no penalty.
     penalty[-1, -1] = 0
     matrix = np.linalg.solve(gram + penalty, x.T @ wanted.astype(np.float64))
     return np.asarray(np.hstack([rows, np.ones((len(rows), 1), dtype=np.float32)]) @ matrix, dtype=np.float32)
@@ -141,6 +143,7 @@ def bert_weights(model: onnx.ModelProto) -> dict[str, Floats]:
     layer = 0
     while f"layer.{layer}.qkv" in floats:
         name, prefix = f"layer.{layer}", f"encoder.layer.{layer}"
+        # The graph has the three matrices side by side, (in, 3 · dim). Hugging Face has them apart and transposed.
         for at, part in enumerate(("query", "key", "value")):
             columns = slice(at * dim, (at + 1) * dim)
             found[f"{prefix}.attention.self.{part}.weight"] = floats[f"{name}.qkv"][:, columns].T

@@ -95,6 +95,7 @@ def _bge(archive: Path) -> Model:
     def encode(texts: Sequence[str]) -> Vector:
         tokens = [each.ids for each in reader.encode_batch(list(texts))]
         vectors = np.empty((len(texts), session.get_outputs()[0].shape[-1]), dtype=np.float32)
+        # Texts of similar length share a batch, so that little of it is padding.
         order = np.argsort([len(each) for each in tokens], kind="stable")
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]

@@ -90,6 +90,7 @@ class Purity:
             for word in words:
                 holders[word].add(at)
         cosines = items @ items.T
+        # A title is not its own neighbour.
         np.fill_diagonal(cosines, -2.0)
         nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAR]
         found = []

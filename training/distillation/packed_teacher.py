@@ -84,6 +84,7 @@ def unpack(content: bytes) -> Packed:
         }  # fmt: skip
         weights = {}
         for name, values in tensors.items():
+            # `l0.q.w` has the shape of every layer's `q.w`. Gains and offsets are vectors.
             part = name.partition(".")[2] if name.startswith("l") else name
             shape = shapes.get(name, shapes.get(part, (hidden, hidden) if part in _SQUARE else (-1,)))
             weights[_named(name)] = values.reshape(shape)
@@ -174,6 +175,7 @@ class _Reader:
 
     def pieces(self) -> tuple[tuple[str, float], ...]:
         """Return the vocabulary."""
+        # The other four numbers are those of special tokens.
         (count, *_) = self.take("<5i")
         (size,) = self.take("<Q")
         ends, scores = self.array("<u4", count + 1), self.array("<f4", count)
@@ -198,6 +200,7 @@ class _Reader:
         if kind == 0:
             return np.frombuffer(self._content, "<f4", count, at)
         blocks = np.frombuffer(self._content, _BLOCK_TYPE, count // BLOCK, at)
+        # The low halves of the 16 bytes are the first 16 numbers of a block, the high halves the last 16.
         numbers = np.concatenate([blocks["numbers"] & 15, blocks["numbers"] >> 4], axis=1).astype(np.float32) - 8
         values: Floats = (numbers * blocks["step"][:, None].astype(np.float32)).reshape(-1)
         return values

@@ -78,6 +78,8 @@ class Tokens8(RoundedTable):
         size = graph.add("ReduceMax", [graph.add("Abs", [x])], axes=[-1], keepdims=1)
         least = graph.constant("least", np.array([1e-9], dtype=np.float32))
         step = graph.add("Div", [graph.add("Max", [size, least]), levels])
+        # Activations lie in [−127, 127] after the division. QuantizeLinear rounds them with the step 1, and stores them
+        # as unsigned bytes with 128 as zero, which is what the product takes.
         integers = graph.add("QuantizeLinear", [graph.add("Div", [x, step]), one, zero])
         scales = column_scales(weights)
         rounded = np.rint(weights / scales).astype(np.int8)

@@ -91,6 +91,7 @@ class Tokens:
             mask = (torch.arange(padded.shape[1]) < lengths.unsqueeze(1)).long()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
                 vectors.append(encoder(padded, mask).float())
+        # `order` sorted the texts by length; `back` is its inverse.
         back = torch.empty(len(order), dtype=torch.int64)
         back[torch.tensor(order)] = torch.arange(len(order))
         return torch.cat(vectors)[back]

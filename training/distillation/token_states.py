@@ -64,6 +64,8 @@ class TokenStates(NamedTuple):
         for start in range(0, len(texts), BATCH):
             rows = by_length[start : start + BATCH]
             width = max(len(encodings[row].ids) for row in rows)
+            # An even width, as `TextEncoder` pads on a CPU: the last of an odd number of tokens is rounded in another
+            # way.
             ids = np.zeros((len(rows), width + width % 2), dtype=np.int64)
             mask = np.zeros_like(ids)
             for place, row in enumerate(rows):
@@ -73,6 +75,7 @@ class TokenStates(NamedTuple):
             for place, row in enumerate(rows):
                 offsets = encodings[row].offsets
                 for number, (begin, end) in enumerate(words[row]):
+                    # Tokens that overlap the word. Special tokens have empty ranges and belong to no word.
                     own = [at for at, (low, high) in enumerate(offsets) if low < end and begin < high and low < high]
                     if own:
                         found[row][number] = states[place, own].mean(axis=0)

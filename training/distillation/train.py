@@ -85,6 +85,7 @@ def train(
                 _save(path, run, encoder, optimiser, index, number + 1)
                 saved = clock()
             yield Step(run=run.name, stage=stage.name, step=number, losses=losses, texts=texts, seconds=seconds)
+        # Each stage begins with a new optimiser, so a checkpoint between two stages has none.
         step, optimiser = 0, None
         _save(path, run, encoder, None, index + 1, 0)
 
@@ -177,6 +178,7 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor, batch: Batch)
     """Return InfoNCE over the pairs of two different texts; 0 without any."""
     together = batch.left != batch.right
     if not together.any():
+        # A zero that has a gradient, so that the step needs no special case.
         return student.sum() * 0
     numbers = together.cumsum() - 1
     known = together[batch.anchors] if len(batch.anchors) else batch.anchors.astype(bool)
@@ -202,6 +204,7 @@ def _cross_entropy_of_pairs(
     candidates = torch.cat([right, negatives])
     scores = student[left] @ student[candidates].T / TEMPERATURE
     with torch.no_grad():
+        # Candidates begin with the right sides, so the diagonal has the pairs themselves.
         near = teacher[left] @ teacher[candidates].T
         own = near.diagonal().unsqueeze(1)
         dropped = (

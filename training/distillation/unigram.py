@@ -53,9 +53,11 @@ def folded_tokenizer(tokenizer: bytes) -> tuple[bytes, Rows]:
     for piece, members in groups.items():
         best = max(members, key=lambda each: pieces[each][1])
         top = pieces[best][1]
+        # The logarithm of the sum of their probabilities, without an underflow.
         score = top + math.log(sum(math.exp(pieces[each][1] - top) for each in members))
         rows.append(best)
         vocabulary.append([piece, round(score, 6)])
+    # Behind NFKC, which comes first: it can produce capitals.
     parsed["normalizer"]["normalizers"][1:1] = _FOLDS
     return _with_vocabulary(parsed, vocabulary), np.array(rows, dtype=np.int64)
 
