@@ -11,6 +11,7 @@ import msgspec
 
 from streams.contracts import serde
 from streams.contracts.messages import DeadLetter, Interaction, Recommendations, Timestamp
+from streams.contracts.refusals import UNREADABLE
 
 SHOPPERS_KEPT = 500
 EVENTS_KEPT = 40
@@ -157,7 +158,7 @@ def decode_event(value: bytes | None, bought_next: bytes | None) -> ShownEvent |
     """Return an event, None for a message that breaks the contract: such a message has a dead letter."""
     try:
         event = _event.decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     if bought_next:
         return msgspec.structs.replace(event, bought_next=tuple(bought_next.decode(errors="replace").split()))
@@ -215,7 +216,7 @@ class Histories:
         """Add a list that was produced at `arrived_ms`, and return it. None for an unreadable or a repeated one."""
         try:
             brief = _brief.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
         event_id, history = brief.trigger.event_id, self._history(brief.user_id)
         if any(each.event_id == event_id for each in history.answers):

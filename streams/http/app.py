@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from inference.types import Identifier
+from streams.contracts.refusals import UNREADABLE
 from streams.http import bodies
 from streams.http.auth import Clients
 from streams.http.bodies import JSON
@@ -149,7 +150,7 @@ def _body(spec: RouteSpec, content: bytes) -> Any:
         return bodies.entries(content, MOST_ENTRIES)
     try:
         return msgspec.json.decode(content, type=spec.body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"the body: {error}") from None
 
 

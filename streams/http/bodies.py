@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from streams.contracts.refusals import UNREADABLE
 from streams.http.problems import Refused
 
 JSON = "application/json"
@@ -53,7 +54,7 @@ def entries(body: bytes, most: int) -> list[bytes]:
         if body.lstrip()[:1] != b"[":
             return [body]
         found = [bytes(entry) for entry in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required JSON: {error}") from None
     if not 1 <= len(found) <= most:
         detail = f"required 1 to {most:,} entries, got {len(found):,}"

@@ -121,8 +121,10 @@ def test_a_running_hit_rate_needs_a_window_of_actions() -> None:
 
 
 def test_messages_that_are_no_events_are_skipped() -> None:
-    for value in (None, b"", b"{}", b'{"type": 3}', b"\xff"):
+    nested = b'{"context":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for value in (None, b"", b"{}", b'{"type": 3}', b"\xff", nested):
         assert decode_event(value, None) is None
+        assert value is None or Histories().add_list(value, 0.0) is None
     event = decode_event(
         b'{"type":"view","event_id":"e","user_id":"u","occurred_at":"2017-01-01T10:00:00Z","item_id":"i"}', b"i7 i8"
     )

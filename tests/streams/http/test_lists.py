@@ -198,6 +198,7 @@ async def test_all_kinds_of_requests_share_a_batch(served: Served) -> None:
         ("POST", "/v1/rank", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
         ("POST", "/v1/rank", {"content": b"[" * 100_000, "headers": {"Content-Type": "application/json"}}),
         ("POST", "/v1/rank", {"content": b"", "headers": {"Content-Type": "application/json"}}),
+        ("POST", "/v1/rank", {"content": b'{"items": ["\xff"]}', "headers": {"Content-Type": "application/json"}}),
     ],
 )
 async def test_wrong_requests_are_refused(served: Served, method: str, path: str, extra: dict[str, Any]) -> None:

@@ -97,6 +97,7 @@ async def test_an_entry_that_kafka_would_refuse_is_refused(served: Served) -> No
         (b"[1,", {}, (400, "invalid")),
         (b"", {}, (400, "invalid-entries")),
         (b"[" + b"0," * 1000 + b"0]", {}, (400, "invalid")),
+        (b"[" * 100_000 + b"]" * 100_000, {}, (400, "invalid")),
         (b"{}", {"Content-Type": "text/plain"}, (415, "wrong-type")),
         (b"{}", {"Content-Encoding": "br"}, (415, "wrong-encoding")),
         (b"not gzip", {"Content-Encoding": "gzip"}, (400, "invalid")),
