@@ -166,6 +166,7 @@ class LiveCatalogue:
 
         Apply records that arrive between two turns to both catalogues.
         """
+        # The keys are copied, because records may come and go while the caller has its turn.
         for number, key in enumerate(list(self._entries), start=1):
             entry = self._entries.get(key)
             if entry is not None:

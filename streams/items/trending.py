@@ -204,6 +204,7 @@ class Trending:
 
     def popularity(self) -> Popularity:
         """Return the short-term and long-term popularity over all partitions."""
+        # The only partition needs no merge.
         if len(self._counts) == 1 and not self._snapshots and not self._is_private:
             (partition,) = self._counts
             only = self._snapshot(partition)
@@ -224,6 +225,7 @@ class Trending:
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
         empty = heaviest_of(at_ms, {}, {})
+        # Private lists go on using what was released. Otherwise the counters take the snapshot's place.
         take = self._snapshots.get if self._is_private else self._snapshots.pop
         snapshot = take(partition, _Snapshot(empty, empty))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting), snapshot.purchases)

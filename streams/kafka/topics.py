@@ -88,6 +88,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
     sessions_ms = str(round(settings.learning.sessions_retention_days * DAY_MS))
     profiles_ms = str(round(settings.assets.retention_days * DAY_MS))
     dead_letters_ms = str(round(settings.topics.dead_letters_retention_days * DAY_MS))
+    # Topics without an advised retention keep messages as long as the brokers' default says.
     return (
         Topic(settings.topics.clicks, n, events),
         Topic(settings.topics.searches, n, events),

@@ -146,6 +146,7 @@ class Trainer:
         """Train on graded queries, and return the student that is `plan.mix` of the way from `base` to the result."""
         encoder = self.run(name, (final,), graded, base)
         before, after = base.state_dict(), encoder.state_dict()
+        # Integers, such as the numbers of positions, have no point between two weights.
         encoder.load_state_dict(
             {
                 each: torch.lerp(before[each], after[each], self.plan.mix)

@@ -45,6 +45,7 @@ def ndcg(scores: Floats, grades: npt.NDArray[np.integer], k: int = K) -> float:
     gains = np.exp2(np.asarray(grades, dtype=np.float64)) - 1
     discounts = 1 / np.log2(np.arange(2, min(k, len(gains)) + 2))
     best = np.sort(gains)[::-1][:k] @ discounts
+    # Of equal scores, the lower grade comes first.
     order = np.lexsort((grades, -np.asarray(scores)))[:k]
     return float(gains[order] @ discounts / best) if best else 0.0
 

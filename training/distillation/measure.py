@@ -177,6 +177,8 @@ def _by_turns(variants: Sequence[Variant], texts: tuple[str, ...], rounds: int) 
     warm: list[list[float]] = [[] for _ in variants]
     for turn in range(1 + rounds):
         for at, each in enumerate(variants):
+            # The first text, another one in each turn, finds the weights of the encoder before. The last ones find the
+            # own weights.
             seconds = [_seconds(each.encoder, [text]) for text in texts[turn % len(texts) :] + texts * _WARM]
             if turn:  # the first turn is a warm-up and does not count
                 cold[at].append(seconds[0])

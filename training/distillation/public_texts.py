@@ -179,6 +179,7 @@ def read_matching(folder: Path) -> TrainingTexts:
 
 def read_retail(folder: Path, share: float = RETAIL_SHARE) -> TrainingTexts:
     """Read the descriptions and invoices of a gift retailer, of the first `share` of the lines by time."""
+    # Invoices whose numbers begin with C are cancellations.
     rows = [
         (datetime.fromisoformat(row["InvoiceDate"]), row["InvoiceNo"], title)
         for row in csv.DictReader(_lines(folder / "online_retail.csv.gz"))

@@ -171,6 +171,7 @@ class LearningLoop:
         lists = self.store.read()
         if lists is None:
             return
+        # The guardrail may have published a version since the first look.
         model = self.versions.in_use(self.pinned)
         bundle = self._in_use(model)
         self._has_drifted = self._find_drift(lists, bundle, self.versions.serving_since_ms(model, now_ms))

@@ -85,6 +85,7 @@ class Sessions:
         if isinstance(interaction, ItemAction):
             session.items.setdefault(stable_key(interaction.item_id), Acted(at_ms, rank))
         before = self._newest.get(user_id)
+        # The list belongs to the last interaction of its time.
         if before is not None and before.at_ms == at_ms:
             before.is_gathered = False
         waiting = self._newest[user_id] = Waiting(interaction, at_ms, session, begins, is_new, is_new, place)

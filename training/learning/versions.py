@@ -153,6 +153,8 @@ class Versions:
         target = self.models.directory / model.name / model.version
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(target)
+        # The version appears before the ledger names it. A crash in between leaves a version that is never deleted, and
+        # `_next` counts it.
         ledger = self.ledger
         ledger.highest = int(model.version)
         ledger.published.append(Published(version=model.version, former=former.version, **cause._asdict()))
