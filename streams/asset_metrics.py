@@ -26,6 +26,9 @@ class AssetMetrics(MetricFamilies):
         self.quality_seconds = self._histogram(
             "data_quality_seconds", "Time of one evaluation of the data quality of all streams", FAST
         )
+        self.data_failures = self._counter(
+            "data_quality_failures", "Failures of the profiles and of the data quality, which end no worker"
+        )
         actions = [kind for kind in FIELDS if kind not in (ITEM, SEARCH)]
         self._data_streams = [
             *((settings.topics.clicks, kind) for kind in (*actions, REFUSED)),

@@ -264,6 +264,14 @@ DATA = row(
         quantiles("data_quality_seconds", 0.5, 0.99),
         none="no profiles",
     ),
+    timeseries(
+        "Failures",
+        "Profiles that were not made, published or read, and evaluations that failed. The log names the cause."
+        " Lists are not affected.",
+        "none",
+        {"failures": increase("data_quality_failures_total")},
+        none="no workers",
+    ),
 )
 
 DASHBOARD = board(

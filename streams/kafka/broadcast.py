@@ -30,6 +30,7 @@ class BroadcastReader:
         partitions: partitions to read.
         apply: called for each record.
         flush: awaited after each batch of records.
+        at_once: records that are applied in one turn of the event loop.
         newest: by topic, at most how many offsets before the end to begin. Other topics are read from the beginning.
         caught_up: set when the ends found at the start are reached.
     """
@@ -38,6 +39,7 @@ class BroadcastReader:
     partitions: Sequence[TopicPartition]
     apply: Callable[[ConsumerRecord], None]
     flush: Callable[[], Awaitable[None]]
+    at_once: int = RECORDS_AT_ONCE
     newest: Mapping[str, int] = field(default_factory=dict)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _consumer: AIOKafkaConsumer | None = None
@@ -67,7 +69,7 @@ class BroadcastReader:
                 await self._wake(consumer)
                 if not missing and not self.caught_up.is_set():
                     self.caught_up.set()
-                records = await consumer.getmany(timeout_ms=500, max_records=RECORDS_AT_ONCE)
+                records = await consumer.getmany(timeout_ms=500, max_records=self.at_once)
                 if records:
                     self._apply(records.values())
                     await self.flush()

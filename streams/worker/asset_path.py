@@ -4,56 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from secrets import token_hex
 from socket import gethostname
 from time import perf_counter, time
+from traceback import extract_tb
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
 from faust.types import Message
 
+from inference.plain_text import printable
 from inference.types import Item, Vector
 from streams.assets.collector import Collector
 from streams.assets.expectations import Finding
-from streams.assets.fields import ITEM, REFUSED
 from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor
-from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
+from streams.assets.profile import Observation
 from streams.assets.records import apply_record
 from streams.assets.snapshots import encode_snapshot
-from streams.batch import Folded
-from streams.contracts.messages import PRODUCER_HEADER
-from streams.errors import InvalidEvent
+from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.asset_quality import quality_monitor
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
 from streams.metrics import Metrics
-from streams.outcomes import OK
 from streams.settings import Settings
-from streams.worker.delivery import timestamp_ms
+from streams.worker.observations import accepted_events, accepted_items, refused_messages
 from streams.worker.processing import Processing
 
 log = logging.getLogger(__name__)
 
-UNNAMED = "(unnamed)"
-"""Producer of messages without the header."""
-MOST_PRODUCER = 64
-"""Characters of a producer's name that are kept."""
-ROBOTS = "robot"
-"""Reason in `Folded.unlearned`."""
 LOGGED_AT_ONCE = 5
 """Most findings of one evaluation that are logged with a line of their own."""
 QUIET_S = 600.0
-"""Seconds in which a finding that opens again is not logged again."""
+"""Seconds in which a finding that opens again, or the same failure, is not logged again."""
+RETRY_S = 10.0
+"""Seconds until the topic is read again after a failure."""
+READ_AT_ONCE = 8
+"""Profiles that are read in one turn of the event loop: one takes a third of a millisecond, and events wait."""
 
 
 @dataclass(slots=True, kw_only=True)
 class AssetPath:
     """Path from processed messages to `asset-profiles`, and from there to the history of all workers' profiles.
 
-    A crash loses the profile of the last interval. Nothing else waits for a profile.
+    The end of a worker loses the profile of its last interval. Events do not wait for profiles. A failure here is
+    logged and counted, and ends no worker.
 
     Attributes:
         history: the profiles of all workers.
@@ -70,6 +70,7 @@ class AssetPath:
     )
 
     _reader: BroadcastReader | None = None
+    _next_offset: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _logged: dict[tuple[str, ...], float] = field(default_factory=dict)
 
@@ -84,12 +85,10 @@ class AssetPath:
 
     def observe_events(self, processing: Processing) -> None:
         """Take a batch of events that is answered, with the refused ones."""
-        if not self.is_on:
-            return
-        self._collector.observe(_refused(processing.refused))
-        if (folded := processing.folded) is not None:
-            space = processing.servable.live.space
-            self._collector.observe(_accepted(processing.messages, folded, space))
+        with self._contained("profiling events"):
+            self._observe(refused_messages(processing.refused))
+            if (folded := processing.folded) is not None:
+                self._observe(accepted_events(processing.messages, folded, processing.servable.live.space))
 
     def observe_items(
         self,
@@ -98,25 +97,25 @@ class AssetPath:
         space: str,
     ) -> None:
         """Take items that are published, with their vectors in a space, and refused messages of their topic."""
-        if not self.is_on:
-            return
-        self._collector.observe(_refused(refused))
-        self._collector.observe(
-            Observation(
-                stream=Stream(message.topic, ITEM, producer_of(message)),
-                content=item,
-                size=len(message.value),
-                partition=message.partition,
-                at_ms=timestamp_ms(message),
-                outcome=OK,
-                vector=vector,
-                space=space,
-            )
-            for message, item, vector in items
-        )
+        with self._contained("profiling items"):
+            self._observe(refused_messages(refused))
+            self._observe(accepted_items(items, space))
 
     async def publish(self) -> None:
-        """Publish the profiles of the interval that ends now."""
+        """Publish the profiles of the interval that ends now, and evaluate the quality.
+
+        Raises OwnershipLost or ProducerFenced if the worker has to join its group again.
+        """
+        with self._contained("publishing profiles"):
+            await self._publish()
+        if self.is_current:
+            now_ms = round(time() * 1000)
+            self.quality.watched_from_ms = self.quality.watched_from_ms or now_ms
+            with self._contained("evaluating the data quality"):
+                await self._evaluate(now_ms)  # also if nothing arrives any more
+
+    async def _publish(self) -> None:
+        deliveries = []
         for snapshot in self._collector.take(round(time() * 1000)):
             value = encode_snapshot(snapshot)
             if len(value) > LARGEST_MESSAGE:
@@ -124,37 +123,72 @@ class AssetPath:
                     "the profile of a stream on %s is too large to be published, it is left out", snapshot.topic
                 )
                 continue
-            await (await self.producer.send(self.settings.topics.asset_profiles, snapshot.key, value))
-        if self.is_current:
-            now_ms = round(time() * 1000)
-            self.quality.watched_from_ms = self.quality.watched_from_ms or now_ms
-            await self._evaluate(now_ms)  # also if nothing arrives any more
+            deliveries.append(await self.producer.send(self.settings.topics.asset_profiles, snapshot.key, value))
+        await asyncio.gather(*deliveries)
 
     @property
     def is_current(self) -> bool:
         """Whether all profiles are read that were on the topic at the start."""
         return self._reader is not None and self._reader.caught_up.is_set()
 
+    async def run(self) -> None:
+        """Read all workers' profiles until cancelled. After a failure the topic is read again."""
+        while True:
+            with self._contained("reading profiles"):
+                await self.reader().run()
+            await asyncio.sleep(RETRY_S)
+
     def reader(self) -> BroadcastReader:
-        """Return a reader of all workers' profiles that applies them to the history."""
+        """Return a new reader of all workers' profiles that applies them to the history."""
         self._reader = BroadcastReader(
             options=consumer_options(self.settings.kafka),
             partitions=[TopicPartition(self.settings.topics.asset_profiles, 0)],
             apply=self.apply,
             flush=self._flush,
+            at_once=READ_AT_ONCE,
         )
         return self._reader
 
     def apply(self, record: ConsumerRecord) -> None:
         """Apply a record. An unreadable one is counted, logged and skipped."""
-        try:
-            apply_record(self.history, self.quality, record.key, record.value)
-        except (InvalidEvent, ValueError):
-            log.warning("%s-%s@%s is skipped: it is no profile", record.topic, record.partition, record.offset)
-            self.metrics.unreadable.labels(record.topic).inc()
+        # After a failure the topic is read from its beginning. Offsets fall if it was created again meanwhile.
+        if not self.is_current and record.offset < self._next_offset:
+            return
+        self._next_offset = record.offset + 1
+        with self._contained("reading a profile"):
+            try:
+                apply_record(self.history, self.quality, record.key, record.value)
+            except (InvalidEvent, ValueError) as error:
+                self.metrics.unreadable.labels(record.topic).inc()
+                if self._is_news("unreadable"):
+                    log.warning("%s-%s@%s is skipped: %s", record.topic, record.partition, record.offset, error)
 
     async def _flush(self) -> None:
-        await self._evaluate(self.history.newest_ms)
+        with self._contained("evaluating the data quality"):
+            await self._evaluate(self.history.newest_ms)
+        await asyncio.sleep(0)  # the records that the consumer holds already would come without a pause
+
+    def _observe(self, observed: Iterable[Observation]) -> None:
+        if self.is_on:
+            self._collector.observe(observed)
+
+    @contextmanager
+    def _contained(self, work: str) -> Iterator[None]:
+        """Count and log a failure of some work, and go on. Those that concern the partitions are raised."""
+        try:
+            yield
+        except (OwnershipLost, ProducerFenced):
+            raise
+        except Exception as error:  # noqa: BLE001 - lists are more important than profiles
+            self.metrics.data_failures.inc()
+            if self._is_news(work):
+                log.warning("%s failed: %s. Lists are not affected; data quality may not be judged", work, _text(error))
+
+    def _is_news(self, *key: str) -> bool:
+        """Return whether nothing was logged under a key in the last QUIET_S seconds."""
+        now = time()
+        self._logged = {each: at for each, at in self._logged.items() if now - at < QUIET_S}
+        return self._logged.setdefault(key, now) == now
 
     async def _evaluate(self, now_ms: int) -> None:
         """Evaluate the quality if that is due, and report what changed. Old profiles are evaluated without a report."""
@@ -173,11 +207,9 @@ class AssetPath:
 
     def _log(self) -> None:
         """Log findings that were opened and closed. A finding is logged once in QUIET_S seconds."""
-        now, watches = time(), self.quality.watches
-        self._logged = {key: at for key, at in self._logged.items() if now - at < QUIET_S}
-        opened = [each for each in watches.opened if _key(each) not in self._logged]
+        watches = self.quality.watches
+        opened = [each for each in watches.opened if self._is_news(*_key(each))]
         for finding in opened[:LOGGED_AT_ONCE]:
-            self._logged[_key(finding)] = now
             log.warning(
                 "wrong data: %s: %s. For shoppers: %s. To do: %s",
                 place_of(finding), finding.sentence, finding.shoppers, finding.remedy,
@@ -191,56 +223,16 @@ class AssetPath:
 def place_of(finding: Finding) -> str:
     """Return the producer, topic, type and field of a finding, without the control characters of untrusted text."""
     text = f"{finding.producer} on {finding.topic} ({finding.type})" + (f", {finding.field}" if finding.field else "")
-    return "".join(each for each in text if each.isprintable())
+    return printable(text)
+
+
+def _text(error: Exception) -> str:
+    """Return an error with its place. The text of an error that is not Kafka's may quote a message."""
+    if isinstance(error, KafkaError):
+        return repr(error)
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
 
 
 def _key(finding: Finding) -> tuple[str, ...]:
     return (*finding.stream, finding.kind, finding.field)
-
-
-def producer_of(message: Message) -> str:
-    """Return the name that a message's producer gives itself: untrusted text of printable characters."""
-    for name, value in message.headers or ():
-        if name == PRODUCER_HEADER and value:
-            text = value[: 4 * MOST_PRODUCER].decode(errors="replace")
-            return "".join(each for each in text if each.isprintable())[:MOST_PRODUCER] or UNNAMED
-    return UNNAMED
-
-
-def _refused(refused: Sequence[tuple[Message, InvalidEvent]]) -> list[Observation]:
-    return [
-        Observation(
-            stream=Stream(message.topic, REFUSED, producer_of(message)),
-            content=None,
-            size=len(message.value or b""),
-            partition=message.partition,
-            at_ms=timestamp_ms(message),
-            outcome=refusal.reason,
-        )
-        for message, refusal in refused
-    ]
-
-
-def _accepted(messages: Sequence[Message], folded: Folded, space: str) -> list[Observation]:
-    marked = zip(messages, folded.events, folded.outcomes, folded.is_unknown, folded.unlearned, strict=True)
-    return [
-        Observation(
-            Stream(message.topic, event.interaction.type, producer_of(message)),
-            event.interaction,
-            len(message.value),
-            message.partition,
-            event.source.timestamp_ms,
-            outcome,
-            _MARKS[unknown, reason == ROBOTS],
-            event.vector,
-            space,
-        )
-        for message, event, outcome, unknown, reason in marked
-    ]
-
-
-_MARKS = {
-    (unknown, robot): (UNKNOWN_ITEM,) * unknown + (ROBOT,) * robot
-    for unknown in (False, True)
-    for robot in (False, True)
-}

@@ -104,7 +104,7 @@ class Worker:
         app.run_guarded(self.state_metrics.run(reader))
         if self.paths.assets.is_on:
             # Lists do not depend on the profiles, so the start does not wait for them.
-            self._running.append(app.run_guarded(self.paths.assets.reader().run()))
+            self._running.append(app.run_guarded(self.paths.assets.run()))
         await self.paths.trends.update_popularity()
         # These objects live long. The collector stops all threads, so keep it from visiting them again.
         gc.collect()

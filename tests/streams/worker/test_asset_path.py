@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, cast
 
 import msgspec
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
+from streams.assets.collector import ADDED_AT_ONCE
 from streams.assets.expectations import Expected
+from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import Observation, Stream
-from streams.assets.snapshots import HOUR_MS, Acceptance, Snapshot, encode_acceptance, encode_snapshot
+from streams.assets.snapshots import (
+    HOUR_MS,
+    Acceptance,
+    Snapshot,
+    decode_snapshot,
+    encode_acceptance,
+    encode_snapshot,
+)
+from streams.errors import OwnershipLost
+from streams.kafka.broadcast import BroadcastReader
 from streams.metrics import Metrics
 from streams.settings import load_settings
 from streams.worker.asset_path import AssetPath
-from tests.streams.assets.simulated import Shop, Watched, changed
-from tests.streams.fakes import FakeProducer
+from tests.streams.assets.simulated import Shop, Watched, changed, item
+from tests.streams.fakes import FakeProducer, message
 
 TOPIC = "asset-profiles"
 
 
-def _record(key: bytes, value: bytes | None) -> ConsumerRecord[bytes, bytes]:
-    return ConsumerRecord(TOPIC, 0, 0, 0, 0, key, value, None, 0, 0, ())
+def _record(key: bytes, value: bytes | None, offset: int = 0) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord(TOPIC, 0, offset, 0, 0, key, value, None, 0, 0, ())
 
 
 @pytest.fixture
@@ -34,8 +47,8 @@ def path() -> AssetPath:
 
 
 async def _feed(path: AssetPath, snapshots: list[Snapshot]) -> None:
-    for snapshot in snapshots:
-        path.apply(_record(snapshot.key, encode_snapshot(snapshot)))
+    for offset, snapshot in enumerate(snapshots, path._next_offset):
+        path.apply(_record(snapshot.key, encode_snapshot(snapshot), offset))
         await path._flush()
 
 
@@ -47,7 +60,7 @@ def _findings(path: AssetPath) -> float:
 @pytest.fixture
 def watched() -> Watched:
     watched = Watched(reference_minutes=5)
-    watched.run(Shop(0, 120.0), 24, producers=["web", "app\n"])
+    watched.run(Shop(0, 120.0), 24, producers=["web", "app\x07"])
     return watched
 
 
@@ -58,7 +71,7 @@ def _cents(each: Observation) -> Observation:
 
 def _wrong(watched: Watched, intervals: int) -> list[Snapshot]:
     before = len(watched.snapshots)
-    watched.run(Shop(1, 120.0), intervals, {"app\n": _cents}, ["web", "app\n"])
+    watched.run(Shop(1, 120.0), intervals, {"app\x07": _cents}, ["web", "app\x07"])
     return watched.snapshots[before:]
 
 
@@ -71,13 +84,13 @@ async def test_a_finding_is_logged_once_and_counted(
         await _feed(path, _wrong(watched, 4))
         assert _findings(path) == 1
         (finding,) = path.quality.findings
-        assert (finding.producer, finding.field, finding.kind) == ("app\n", "price", Expected.RANGE)
+        assert (finding.producer, finding.field, finding.kind) == ("app\x07", "price", Expected.RANGE)
         (line,) = [each.getMessage() for each in caplog.records]
         assert line.startswith("wrong data: app on clicks (purchase), price: ")
         assert "For shoppers: " in line
         caplog.clear()
         before = len(watched.snapshots)
-        watched.run(Shop(2, 120.0), 6, producers=["web", "app\n"])
+        watched.run(Shop(2, 120.0), 6, producers=["web", "app\x07"])
         await _feed(path, watched.snapshots[before:])
         assert [each.getMessage() for each in caplog.records] == [
             "data is as expected again: app on clicks (purchase), price: range"
@@ -125,7 +138,7 @@ async def test_an_acceptance_clears_the_findings_and_what_was_learned(path: Asse
     acceptance = Acceptance("clicks", "purchase", "", 0)
     path.apply(_record(acceptance.key, encode_acceptance(acceptance)))
     assert path.quality.findings == []
-    assert path.quality.references[Stream("clicks", "purchase", "app\n")].profile.messages == 0
+    assert path.quality.references[Stream("clicks", "purchase", "app\x07")].profile.messages == 0
     assert path.quality.references[Stream("clicks", "click", "web")].profile.messages > 0
 
 
@@ -135,3 +148,118 @@ async def test_unreadable_records_are_counted(path: AssetPath) -> None:
     path.apply(_record(b"w/1", None))
     counted = path.metrics.registry.get_sample_value("intentstream_unreadable_records_total", {"topic": TOPIC})
     assert counted == 2
+
+
+class FailingProducer:
+    """Fails each send or each delivery, as aiokafka does while a topic is missing or its brokers are away."""
+
+    def __init__(self, *, is_late: bool) -> None:
+        self._is_late = is_late
+
+    async def send(self, *_: object) -> asyncio.Future[Any]:
+        if not self._is_late:
+            raise UnknownTopicOrPartitionError
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(KafkaTimeoutError())
+        return future
+
+
+def _failures(path: AssetPath) -> float | None:
+    return path.metrics.registry.get_sample_value("intentstream_data_quality_failures_total")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_brokers_that_refuse_profiles_end_no_worker(
+    path: AssetPath, caplog: pytest.LogCaptureFixture, *, is_late: bool
+) -> None:
+    path.producer = cast("Any", FailingProducer(is_late=is_late))
+    for count in (1, 2):
+        path.observe_items([(message("items", b"i", b"{}"), item(1), None)], [], "m")
+        await path.publish()
+        assert _failures(path) == count
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("publishing profiles failed: ")
+    path.producer = cast("Any", sent := FakeProducer(immediate=True))
+    await path.publish()
+    assert sent.deliveries == []
+    path.observe_items([(message("items", b"i", b"{}"), item(1), None)], [], "m")
+    await path.publish()
+    assert decode_snapshot(sent.deliveries[0].messages[0][1]).hour.messages == 3  # the hour has what was not published
+
+
+async def test_a_worker_that_lost_its_partitions_joins_the_group_again(path: AssetPath) -> None:
+    class Dropped:
+        async def send(self, *_: object) -> None:
+            raise OwnershipLost("gone")
+
+    path.producer = cast("Any", Dropped())
+    path.observe_items([(message("items", b"i", b"{}"), item(1), None)], [], "m")
+    with pytest.raises(OwnershipLost):
+        await path.publish()
+
+
+async def test_a_message_that_cannot_be_profiled_is_left_out(path: AssetPath, caplog: pytest.LogCaptureFixture) -> None:
+    wrong = item(1, price="secret")
+    for _ in range(ADDED_AT_ONCE):
+        path.observe_items([(message("items", b"i", b"{}"), cast("Any", wrong), None)], [], "m")
+    assert _failures(path) == 1
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("profiling items failed: ValueError at columns.py:")
+    assert "secret" not in line
+    path.producer = cast("Any", sent := FakeProducer(immediate=True))
+    path.observe_items([(message("items", b"i", b"{}"), item(1), None)], [], "m")
+    await path.publish()
+    assert len(sent.deliveries) == 1
+
+
+async def test_a_reader_that_fails_reads_again_and_counts_nothing_twice(
+    path: AssetPath, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings, is_read = 0, asyncio.Event()
+
+    async def run(reader: BroadcastReader) -> None:
+        nonlocal readings
+        readings += 1
+        for offset, snapshot in enumerate(watched.snapshots):
+            reader.apply(_record(snapshot.key, encode_snapshot(snapshot), offset))
+            if readings == 1 and offset == len(watched.snapshots) // 2:
+                raise KafkaTimeoutError
+        reader.caught_up.set()
+        is_read.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BroadcastReader, "run", run)
+    monkeypatch.setattr("streams.worker.asset_path.RETRY_S", 0)
+    running = asyncio.create_task(path.run())
+    await is_read.wait()
+    assert not running.done()
+    running.cancel()
+    assert _failures(path) == 1
+    assert path.history.changes == len(watched.snapshots)
+
+
+async def test_an_evaluation_that_fails_ends_no_worker(path: AssetPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluation(*_: object) -> Any:
+        raise KeyError("field")
+
+    monkeypatch.setattr(QualityMonitor, "evaluation", evaluation)
+    await path.publish()
+    assert _failures(path) == 1
+
+
+async def test_events_are_not_held_up_by_many_profiles(path: AssetPath, watched: Watched) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    for each in watched.snapshots[:40]:
+        path.apply(_record(each.key, encode_snapshot(each)))
+        before = turns
+        await path._flush()
+        assert turns > before
+    counting.cancel()
