@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.assets.profile import Observation, Profiles
+from streams.assets.profile import Observation, Profiles, Stream, StreamProfile
 from streams.assets.snapshots import HOUR_MS, Snapshot
 
 ADDED_AT_ONCE = 512
@@ -33,23 +33,34 @@ class Collector:
             self._add()
 
     def take(self, now_ms: int) -> list[Snapshot]:
-        """Return the snapshots of the interval that ends now, of streams with messages in it. The next one begins."""
+        """Return the snapshots of the interval that ends now, of streams with messages in it. The next one begins.
+
+        Of all intervals of an hour together, at most MOST_STREAMS producers' streams have snapshots of their own.
+        """
         self._add()
-        self._hour.merge(self._window)
-        hour_ms = self._from_ms // HOUR_MS * HOUR_MS
+        from_ms = min(self._from_ms, now_ms)  # the clock may have been set back
+        hour_ms = from_ms // HOUR_MS * HOUR_MS
+        window: dict[Stream, StreamProfile] = {}
+        for stream, profile in self._window.items():
+            place = self._hour.place_of(stream)
+            self._hour.merge({place: profile})
+            if place in window:
+                window[place].merge(profile)
+            else:
+                window[place] = profile
         snapshots = [
             Snapshot(
                 worker=self._worker,
                 topic=stream.topic,
                 type=stream.type,
                 producer=stream.producer,
-                from_ms=self._from_ms,
+                from_ms=from_ms,
                 until_ms=now_ms,
                 window=profile.record(),
                 hour_ms=hour_ms,
-                hour=self._hour[self._hour.place_of(stream)].record(),
+                hour=self._hour[stream].record(),
             )
-            for stream, profile in self._window.items()
+            for stream, profile in window.items()
         ]
         self._from_ms, self._window = now_ms, Profiles()
         if now_ms // HOUR_MS * HOUR_MS != hour_ms:

@@ -7,7 +7,7 @@ import pytest
 
 from streams.assets.collector import Collector
 from streams.assets.history import HOURS, AssetHistory
-from streams.assets.profile import Profiles, Stream
+from streams.assets.profile import MOST_STREAMS, Profiles, Stream
 from streams.assets.snapshots import HOUR_MS, Snapshot, decode_snapshot, encode_snapshot
 from streams.errors import InvalidEvent
 from tests.streams.assets.streams import observed
@@ -42,6 +42,26 @@ def test_a_quiet_stream_has_no_snapshot_and_a_new_hour_begins_empty() -> None:
     assert [each.hour.messages for each in every] == [1, 2]
     assert [each.hour_ms for each in every] == [START_MS, START_MS + HOUR_MS]
     assert every[0].key != every[1].key
+
+
+def test_many_names_of_producers_share_a_stream_over_the_intervals_of_an_hour() -> None:
+    collector, history = Collector("a", START_MS), AssetHistory()
+    for number in range(1, 5):
+        made = [observed(act("click", "i", START_MS), f"{number}-{name}") for name in range(MOST_STREAMS)]
+        collector.observe(made)
+        for each in collector.take(START_MS + number * INTERVAL_MS):
+            history.apply(each)
+    assert len(history.records(START_MS)) == MOST_STREAMS + 1
+    assert sum(each.messages for each in history.hour(START_MS).values()) == 4 * MOST_STREAMS
+    assert sum(each.messages for each in history.window(60).values()) == 3 * MOST_STREAMS
+
+
+def test_a_clock_that_is_set_back_gives_readable_snapshots() -> None:
+    collector = Collector("a", START_MS + HOUR_MS)
+    collector.observe([observed(act("click", "i", START_MS))])
+    (snapshot,) = collector.take(START_MS + 5)
+    assert (snapshot.hour_ms, snapshot.from_ms, snapshot.until_ms) == (START_MS, START_MS + 5, START_MS + 5)
+    assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
 
 
 def test_history_merges_the_workers_intervals_and_hours() -> None:
