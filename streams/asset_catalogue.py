@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
+import msgspec
+
 from inference.errors import BundleError
 from inference.manifest import Manifest
 from inference.manifest_files import read_manifest
@@ -74,11 +76,18 @@ class AssetCatalogue:
 
 
 async def read_inventory(settings: Settings, progress: Progress = unseen) -> Inventory:
-    """Return the inventory of an installation whose workers run elsewhere, for commands. Raises StreamsError."""
-    history = AssetHistory()
+    """Return the inventory of an installation whose workers run elsewhere, for commands. Raises StreamsError.
+
+    Findings are those that the workers have, from the same profiles. If these cannot be read, the inventory says so.
+    """
     broker = await broker_facts(settings.kafka, topic_names(settings).values())
-    await read_profiles(settings, history, progress)
-    return inventory(settings, history, broker, await _serving_manifest(settings))
+    manifest = await _serving_manifest(settings)
+    try:
+        profiled = await read_profiles(settings, progress)
+    except StreamsError as error:
+        broker = msgspec.structs.replace(broker, unknown={**broker.unknown, "profiles": str(error)})
+        return inventory(settings, AssetHistory(), broker, manifest)
+    return inventory(settings, profiled.history, broker, manifest, tuple(profiled.quality.findings))
 
 
 async def _serving_manifest(settings: Settings) -> Manifest | None:

@@ -158,7 +158,9 @@ def is_comparable(profile: StreamProfile, expectation: Expectation, usual: Strea
     """Return whether a distribution of the profile may be compared. A part of the catalogue may not."""
     if expectation.type != ITEM:
         return True
-    known = None if usual is None else usual.columns["item_id"].distinct
+    # Without a reference the expectation is from a file, and nothing is known of the catalogue.
+    ids = None if usual is None else usual.columns.get("item_id")
+    known = None if ids is None else ids.distinct
     return known is None or (profile.columns["item_id"].distinct or 0.0) >= PART_OF_CATALOGUE * known
 
 

@@ -5,25 +5,19 @@ After each interval the last minute is judged. Intervals without a finding teach
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 
 from streams.assets.expectations import WORDS, Expectation, Expected, Finding
 from streams.assets.fields import REFUSED
 from streams.assets.measures import Measure, measure_all, refused_measure, sample_of, volume_measure
-from streams.assets.profile import MOST_STREAMS, OTHER_PRODUCERS, Profiles, Stream, StreamProfile
-from streams.assets.quality import merged
+from streams.assets.profile import MOST_STREAMS, OTHER_PRODUCERS, Stream, StreamProfile
 from streams.assets.reference import StreamReference
 from streams.assets.rules import Rules
 from streams.assets.snapshots import HOUR_MS, Snapshot
+from streams.assets.stream_state import FEW_MESSAGES, INTERVALS, StreamState, Waiting, messages_of
 from streams.assets.watches import AGAIN, Watches
 
-INTERVALS = 3
-"""Intervals that are judged together."""
-FEW_MESSAGES = 50
-"""A stream with fewer messages in these intervals is judged by all that are kept, LONG_MS."""
-LONG_MS = 300_000
 STEADY = 15
 """Intervals in a row with messages after which the silence of a stream is a finding."""
 SILENT_SHOPPERS = 20.0
@@ -31,35 +25,8 @@ SILENT_SHOPPERS = 20.0
 ALL_SILENT = 3
 """If nothing arrives of any producer, the silence must last this many times as long: workers may be late themselves."""
 FORGOTTEN_MS = 86_400_000
-"""A finding of a stream without messages is dropped after this time."""
+"""Time without messages after which the findings of a stream are dropped, and the stream if another needs its place."""
 HOURS_OF_WEEK = 168
-
-
-@dataclass(slots=True)
-class _State:
-    """State of a stream.
-
-    Attributes:
-        reference: what was learned.
-        intervals: its last intervals, each with its end.
-        waiting: profiles that wait to be learned, each with the end of its interval, and whether it stands for several.
-        last_ms: end of the last interval with messages.
-        new_messages: messages since the last evaluation.
-        steady: intervals in a row with messages.
-        is_silent: whether it fell silent.
-        per_second: usual number of messages in a second.
-        shoppers: shoppers by message in the last window.
-    """
-
-    reference: StreamReference
-    intervals: deque[tuple[int, StreamProfile]] = field(default_factory=deque)
-    waiting: deque[tuple[int, StreamProfile, bool]] = field(default_factory=deque)
-    last_ms: int = 0
-    new_messages: int = 0
-    steady: int = 0
-    is_silent: bool = False
-    per_second: float = 0.0
-    shoppers: float = 1.0
 
 
 class QualityMonitor:
@@ -81,7 +48,7 @@ class QualityMonitor:
         self._rules = rules
         self._reference_ms = round(reference_ms)
         self._interval_ms = interval_ms
-        self._states: dict[Stream, _State] = {}
+        self._states: dict[Stream, StreamState] = {}
         self.watches = Watches()
         self._hours: dict[int, dict[tuple[str, Stream], int]] = {}
         self._judged_hour_ms = 0
@@ -111,17 +78,17 @@ class QualityMonitor:
         """Return whether the last evaluation is more than half an interval old."""
         return now_ms - self._evaluated_ms > self._interval_ms / 2
 
-    def observe(self, snapshot: Snapshot, window: StreamProfile, hour: StreamProfile) -> None:
-        """Take a snapshot with the profiles of its interval and its hour."""
-        state = self._state(snapshot.stream)
-        counts = self._hours.setdefault(snapshot.hour_ms, {})
+    def observe(self, snapshot: Snapshot, window: StreamProfile) -> None:
+        """Take a snapshot with the profile of its interval. Raises ValueError if its hour has unreadable sketches."""
+        counts, place = self._hours.setdefault(snapshot.hour_ms, {}), (snapshot.worker, snapshot.stream)
         # Compaction leaves the last snapshot of an hour. The first one that is read stands for all before it.
-        seen = (snapshot.worker, snapshot.stream) in counts
-        counts[snapshot.worker, snapshot.stream] = hour.messages
+        is_whole = place not in counts and snapshot.hour.messages > window.messages
+        new = StreamProfile.of(snapshot.hour) if is_whole else window
+        counts[place] = snapshot.hour.messages
+        state = self._state(snapshot.stream)
         state.intervals.append((snapshot.until_ms, window))
-        state.waiting.append(
-            (snapshot.until_ms, window if seen else hour, hour.messages > window.messages and not seen)
-        )
+        from_ms = snapshot.hour_ms if is_whole else snapshot.from_ms
+        state.waiting.append(Waiting(from_ms, snapshot.until_ms, new, is_whole))
         state.last_ms = max(state.last_ms, snapshot.until_ms)
         state.new_messages += window.messages
         self.newest_ms = max(self.newest_ms, snapshot.until_ms)
@@ -137,15 +104,14 @@ class QualityMonitor:
                 state.waiting.clear()
                 self.watches.drop(known)
 
-    def sealed(self, hour_ms: int, profiles: Profiles) -> None:  # noqa: ARG002 - signature of AssetHistory's hook
-        """Learn how far the hours of a stream differ, from an hour without findings."""
-        for stream, profile in profiles.items():
-            state = self._states.get(stream)
-            if state is None or not state.reference.is_ready(self._reference_ms):
-                continue
-            measures = measure_all(profile, self._expectations(state.reference), state.reference.profile)
-            if not any(each.is_beyond for each in measures):
-                state.reference.learn_departures(measures)
+    def learn_hour(self, stream: Stream, profile: StreamProfile) -> None:
+        """Learn how far the hours of a stream differ, from an hour that is over and without findings."""
+        state = self._states.get(stream)
+        if state is None or not state.reference.is_ready(self._reference_ms):
+            return
+        measures = measure_all(profile, self._expectations(state.reference), state.reference.profile)
+        if not any(each.is_beyond for each in measures):
+            state.reference.learn_departures(measures)
 
     def evaluate(self, now_ms: int) -> None:
         """Judge the last minute, and learn what passed. `watches` has what changed."""
@@ -159,7 +125,9 @@ class QualityMonitor:
         self.watches.begin(now_ms)
         for stream, state in list(self._states.items()):
             yield
-            window = self._window(state, now_ms)
+            if self._states.get(stream) is not state:
+                continue  # it was forgotten meanwhile
+            window = state.window(now_ms)
             expectations, usual = self._expectations(state.reference), state.reference.profile
             if window.readable:
                 self.watches.note_all(measure_all(window, expectations, usual))
@@ -171,34 +139,29 @@ class QualityMonitor:
         self._judge_refused(now_ms)
         self._judge_hour(now_ms)
 
-    def _state(self, stream: Stream) -> _State:
+    def _state(self, stream: Stream) -> StreamState:
         state = self._states.get(stream)
         if state is None:
-            if len(self._states) >= MOST_STREAMS and stream.producer != OTHER_PRODUCERS:
+            if len(self._states) >= MOST_STREAMS and stream.producer != OTHER_PRODUCERS and not self._make_room():
                 return self._state(stream._replace(producer=OTHER_PRODUCERS))
-            state = self._states[stream] = _State(StreamReference(stream))
+            state = self._states[stream] = StreamState(StreamReference(stream), self._interval_ms)
         return state
+
+    def _make_room(self) -> bool:
+        """Forget the stream that has been quiet for longest, if that is a day. Return whether there is one."""
+        stream, state = min(self._states.items(), key=lambda each: each[1].last_ms)
+        if state.last_ms > self.newest_ms - FORGOTTEN_MS:
+            return False
+        self.watches.drop(stream)
+        del self._states[stream]
+        return True
 
     def _expectations(self, reference: StreamReference) -> list[Expectation]:
         return self._rules.applied(reference.stream, reference.expectations(self._reference_ms))
 
-    def _recent(self, state: _State, now_ms: int, *, is_long: bool) -> list[StreamProfile]:
-        """Return the profiles of the last INTERVALS, or of all intervals that are kept."""
-        while state.intervals and state.intervals[0][0] <= now_ms - LONG_MS:
-            state.intervals.popleft()
-        since_ms = 0 if is_long else now_ms - (INTERVALS - 0.5) * self._interval_ms
-        return [profile for until_ms, profile in state.intervals if until_ms > since_ms]
-
-    def _window(self, state: _State, now_ms: int) -> StreamProfile:
-        """Return the profile of the last INTERVALS, or of all intervals that are kept if there are few messages."""
-        recent = self._recent(state, now_ms, is_long=False)
-        if _messages(recent) < FEW_MESSAGES:
-            recent = self._recent(state, now_ms, is_long=True)
-        return merged(recent)
-
     def _judge_refused(self, now_ms: int) -> None:
         """Judge the share of refused messages of each producer on each topic, of all its types together."""
-        of: defaultdict[tuple[str, str], list[_State]] = defaultdict(list)
+        of: defaultdict[tuple[str, str], list[StreamState]] = defaultdict(list)
         for stream, state in self._states.items():
             of[stream.topic, stream.producer].append(state)
         for (topic, producer), states in of.items():
@@ -206,21 +169,21 @@ class QualityMonitor:
             if refusing is None:
                 continue
             for is_long in (False, True):
-                messages = sum(_messages(self._recent(state, now_ms, is_long=is_long)) for state in states)
+                messages = sum(messages_of(state.recent(now_ms, is_long=is_long)) for state in states)
                 if messages >= FEW_MESSAGES:
                     break
-            refused = self._recent(refusing, now_ms, is_long=is_long)
+            refused = refusing.recent(now_ms, is_long=is_long)
             outcomes: Counter[str] = Counter()
             for profile in refused:
                 outcomes.update(profile.outcomes)
             reasons = ", ".join(reason for reason, _ in outcomes.most_common(3))
             for expectation in self.expectations(stream):
-                measure = refused_measure(_messages(refused), messages, expectation)
+                measure = refused_measure(messages_of(refused), messages, expectation)
                 if measure is not None:
                     sentence = f"{measure.sentence} ({reasons})" if reasons else measure.sentence
                     self.watches.note(measure._replace(sentence=sentence))
 
-    def _judge_silence(self, state: _State, now_ms: int, passed_ms: float) -> None:
+    def _judge_silence(self, state: StreamState, now_ms: int, passed_ms: float) -> None:
         is_expected = [each for each in self._expectations(state.reference) if each.kind is Expected.SILENCE]
         new, state.new_messages = state.new_messages, 0
         quiet_ms = now_ms - state.last_ms
@@ -268,7 +231,7 @@ class QualityMonitor:
         for old in [each for each in self._hours if each < hour_ms - HOUR_MS]:
             del self._hours[old]
 
-    def _learn(self, stream: Stream, state: _State, now_ms: int) -> None:
+    def _learn(self, stream: Stream, state: StreamState, now_ms: int) -> None:
         """Learn the profiles that have waited, unless the stream is suspected. Those of a finding are dropped."""
         if stream.type == REFUSED:
             state.waiting.clear()
@@ -280,18 +243,14 @@ class QualityMonitor:
         if is_suspected:
             return
         held_ms = (INTERVALS + AGAIN - 1) * self._interval_ms
-        while state.waiting and state.waiting[0][0] <= now_ms - held_ms:
-            _, profile, is_hour = state.waiting.popleft()
+        while state.waiting and state.waiting[0].until_ms <= now_ms - held_ms:
+            from_ms, until_ms, profile, is_hour = state.waiting.popleft()
             # Intervals have been judged with those around them. Those of an hour that was read as a whole have not.
             if is_hour and self._departs(profile, state.reference):
                 state.reference.skipped += 1
             else:
-                state.reference.learn(profile)
+                state.reference.learn(profile, from_ms, until_ms)
 
     def _departs(self, profile: StreamProfile, reference: StreamReference) -> bool:
         measures = measure_all(profile, self._expectations(reference), reference.profile)
         return any(each.is_beyond for each in measures)
-
-
-def _messages(profiles: Iterable[StreamProfile]) -> int:
-    return sum(profile.messages for profile in profiles)

@@ -56,6 +56,7 @@ class StreamReference:
 
     Attributes:
         profile: both weeks together.
+        span_ms: the time from its first interval to the end of its last one.
         skipped: increments that were not learned, because they depart from the expectations.
         volumes: for an hour of the week from 0 (Thursday, 0 UTC), the messages of the last two weeks.
     """
@@ -65,27 +66,36 @@ class StreamReference:
         self.skipped = 0
         self.volumes: dict[int, tuple[int, int]] = {}
         self.profile = StreamProfile()
+        self.span_ms = (0, 0)
         self._week = 0
         self._former = StreamProfile()
         self._present = StreamProfile()
+        self._former_from_ms = self._from_ms = self._until_ms = 0
         self._largest: dict[tuple[Expected, str], float] = {}
         self._expectations: list[Expectation] | None = None
         self._next_size = 0.0
 
-    def learn(self, profile: StreamProfile) -> None:
-        """Add a profile. It counts in `profile` and in the expectations when there are GROWTH more messages."""
-        week = profile.last_ms // WEEK_MS
+    def learn(self, profile: StreamProfile, from_ms: int, until_ms: int) -> None:
+        """Add a profile. It counts in `profile` and in the expectations when there are GROWTH more messages.
+
+        `from_ms` and `until_ms` are on the clock of the worker: timestamps of messages can be any.
+        """
+        week = until_ms // WEEK_MS
         if week > self._week:
-            self._former = self._present if week == self._week + 1 else StreamProfile()
-            self._week, self._present = week, StreamProfile()
+            self._former, self._former_from_ms = StreamProfile(), from_ms
+            if week == self._week + 1:
+                self._former, self._former_from_ms = self._present, self._from_ms
+            self._week, self._present, self._from_ms = week, StreamProfile(), from_ms
             self._next_size = 0.0
         self._present.merge(profile)
+        self._from_ms, self._until_ms = min(self._from_ms, from_ms), max(self._until_ms, until_ms)
         messages = self._former.messages + self._present.messages
         if messages >= self._next_size:
             self._next_size = messages * GROWTH
             self.profile = StreamProfile()
             self.profile.merge(self._former)
             self.profile.merge(self._present)
+            self.span_ms = min(self._former_from_ms, self._from_ms), self._until_ms
             self._expectations = None
 
     def learn_departures(self, measures: Sequence[Measure]) -> None:
@@ -104,8 +114,8 @@ class StreamReference:
 
     def is_ready(self, least_ms: int) -> bool:
         """Return whether enough was learned: LEAST_MESSAGES over at least `least_ms` milliseconds."""
-        span_ms = self.profile.last_ms - self.profile.first_ms
-        return self.profile.messages >= LEAST_MESSAGES and span_ms >= least_ms
+        from_ms, until_ms = self.span_ms
+        return self.profile.messages >= LEAST_MESSAGES and until_ms - from_ms >= least_ms
 
     def expectations(self, least_ms: int) -> list[Expectation]:
         """Return the defaults, and what was learned if that is enough."""
@@ -127,7 +137,7 @@ def expectations_of(
     """
     if stream.type == REFUSED:
         return [_expectation(stream, Expected.REFUSED, tolerance=DEFAULTS[Expected.REFUSED])]
-    texts = [spec.name for spec in FIELDS[stream.type] if spec.kind is Kind.TEXT]
+    texts = [spec.name for spec in FIELDS.get(stream.type, ()) if spec.kind is Kind.TEXT]
     if profile is not None:
         texts += [name for name in profile.columns if "." in name]
     made = [_expectation(stream, Expected.PERSONAL_DATA, field, tolerance=PERSONAL_DATA_TOLERANCE) for field in texts]
@@ -169,7 +179,7 @@ def _marks(stream: Stream, profile: StreamProfile) -> list[Expectation]:
 
 
 def _fields(stream: Stream, profile: StreamProfile) -> list[Expectation]:
-    specs = {spec.name: spec for spec in FIELDS[stream.type]}
+    specs = {spec.name: spec for spec in FIELDS.get(stream.type, ())}
     sample = sample_of(profile)
     made: list[Expectation] = []
     for name, column in profile.columns.items():

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,10 @@ def _words(error: str) -> str:
 
 def _check(rule: Rule, where: str) -> None:
     """Raise ConfigurationError for a rule that makes no sense."""
+    numbers = {"low": rule.low, "high": rule.high, "edges": rule.edges}
+    for key, given in numbers.items():
+        if not all(map(isfinite, given if isinstance(given, tuple) else () if given is None else (given,))):
+            raise ConfigurationError(f"{where}: {key}: required finite numbers, got others")
     for key in ("tolerance", "sample"):
         if (value := getattr(rule, key)) is not None and not value >= 0:
             raise ConfigurationError(f"{where}: {key}: required a number of at least 0, got {value:g}")

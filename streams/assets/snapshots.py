@@ -58,11 +58,15 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 def decode_snapshot(value: bytes | None) -> Snapshot:
     """Read a snapshot. Its sketches are read later, by `StreamProfile.of`. Raises InvalidEvent."""
     try:
-        return _decoder.decode(value or b"")
+        snapshot = _decoder.decode(value or b"")
     except msgspec.ValidationError:
         raise InvalidEvent("wrong_type", "$", "required a snapshot of a stream's profile") from None
     except msgspec.DecodeError:
         raise InvalidEvent("not_msgpack", "$", "required MessagePack") from None
+    is_of_hour = 0 <= snapshot.from_ms - snapshot.hour_ms < HOUR_MS and snapshot.hour_ms % HOUR_MS == 0
+    if not (is_of_hour and snapshot.from_ms <= snapshot.until_ms):
+        raise InvalidEvent("out_of_range", "$", "required an interval in its hour")
+    return snapshot
 
 
 class Acceptance(msgspec.Struct, frozen=True, array_like=True):

@@ -49,13 +49,15 @@ def stability_index(observed: Sequence[float], usual: Sequence[float], sample: f
 def index_noise(bins: int, sample: float, usual_sample: float, z: float = Z) -> float:
     """Return what chance alone makes of the index of two samples of one distribution: its quantile at `z`.
 
+    A `usual_sample` of 0 stands for a distribution that was set, and is exact.
+
     index / (1 / sample + 1 / usual_sample) has a chi-squared distribution with bins - 1 degrees of freedom (Yurdakul &
     Naranjo 2020); its quantile is that of Wilson & Hilferty (1931, doi:10.1073/pnas.17.12.684).
     """
     freedom = max(1, bins - 1)
     part = 2 / (9 * freedom)
     quantile = freedom * (1 - part + z * sqrt(part)) ** 3
-    return quantile * (1 / max(1.0, sample) + 1 / max(1.0, usual_sample))
+    return quantile * (1 / max(1.0, sample) + _variance(usual_sample))
 
 
 def distance(one: Vector, other: Vector) -> float:
@@ -78,4 +80,8 @@ def distance_noise(total: Vector, count: int, sample: float, usual_sample: float
     """
     squared = float(np.dot(total, total)) / max(1, count) ** 2
     spread = max(0.0, 1 - squared) / max(squared, 1e-6)
-    return NOISE_OF_MEANING * spread / 2 * (1 / max(1.0, sample) + 1 / max(1.0, usual_sample))
+    return NOISE_OF_MEANING * spread / 2 * (1 / max(1.0, sample) + _variance(usual_sample))
+
+
+def _variance(usual_sample: float) -> float:
+    return 1 / max(1.0, usual_sample) if usual_sample else 0.0

@@ -56,14 +56,14 @@ def check(settings: Settings, /, files: tuple[Path, ...], **options: Any) -> Non
     from streams.assets.quality import evaluate
     from streams.assets.rules import load_rules
     from streams.assets.sample import expectations_of_sample, read_sample, usual_profiles
-    from streams.kafka.asset_quality import read_quality
+    from streams.kafka.asset_profiles import read_profiles
 
     sample = read_sample(files, options["catalogue"], options["producer"], _topics(settings))
     rules = load_rules(options["expectations"] or settings.assets.expectations_file)
     monitor = None
     if options["from_kafka"]:
         with reading("Reading the profiles of the streams") as progress:
-            monitor = asyncio.run(read_quality(settings, progress))
+            monitor = asyncio.run(read_profiles(settings, progress)).quality
     usual = {} if monitor is None else usual_profiles(sample.profiles, monitor.references)
     findings = evaluate(sample.profiles, usual, lambda stream: expectations_of_sample(stream, usual.get(stream), rules))
     if options["as_json"]:
@@ -86,9 +86,11 @@ def _topics(settings: Settings) -> dict[str, str]:
 
 
 def _show(sample: Sample, findings: Sequence[Finding]) -> None:
+    from inference.plain_text import printable
+
     console = console_for_tables()
     for invalid in sample.invalid[:MOST_LINES]:
-        console.print(f"{invalid.place}: {invalid.error}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"{invalid.place}: {invalid.error}"), markup=False, highlight=False, soft_wrap=True)
     if (more := len(sample.invalid) - MOST_LINES) > 0:
         console.print(f"{more:,} further lines break the contract")
     if findings:
@@ -101,6 +103,8 @@ def _show_findings(findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from inference.plain_text import printable
+
     table = Table("stream", "field", "expectation", "what is wrong", "for shoppers", "to do")
     for each in findings:
         examples = f" ({', '.join(each.examples)})" if each.examples else ""
@@ -108,7 +112,7 @@ def _show_findings(findings: Sequence[Finding]) -> None:
             f"{each.topic} {each.type}, {each.producer}", each.field, each.kind, each.sentence + examples,
             each.shoppers, each.remedy,
         )  # fmt: skip
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console_for_tables().print(table)
 
 
@@ -126,10 +130,10 @@ def quality(settings: Settings, file: Path | None, as_json: bool) -> None:
     import msgspec
 
     from streams.assets.rules import to_toml
-    from streams.kafka.asset_quality import read_quality
+    from streams.kafka.asset_profiles import read_profiles
 
     with reading("Reading the profiles of the streams") as progress:
-        monitor = asyncio.run(read_quality(settings, progress))
+        monitor = asyncio.run(read_profiles(settings, progress)).quality
     expectations = {stream: monitor.expectations(stream) for stream in sorted(monitor.references)}
     if file is not None:
         learned = [each for of_stream in expectations.values() for each in of_stream]
@@ -150,13 +154,15 @@ def _show_references(monitor: QualityMonitor, expectations: Mapping[Any, int]) -
     from rich.table import Table
     from rich.text import Text
 
+    from inference.plain_text import printable
+
     table = Table("topic", "type", "producer", "learned from", "since", "left out", "expectations")
     for stream, number in expectations.items():
         reference = monitor.references[stream]
         table.add_row(
-            *(Text(_printable(part)) for part in stream),
+            *(Text(printable(part)) for part in stream),
             f"{reference.profile.messages:,} messages",
-            _since(reference.profile.first_ms) if reference.profile.messages else "",
+            _since(reference.span_ms[0]) if reference.profile.messages else "",
             f"{reference.skipped:,} profiles" if reference.skipped else "",
             str(number) if monitor.is_ready(stream) else f"{number}, defaults only",
         )
@@ -174,7 +180,7 @@ def accept(settings: Settings, topic: str, kind: str, producer: str) -> None:
     All workers forget what they learned of the stream, close its findings, and learn again.
     """
     from streams.assets.profile import Stream
-    from streams.kafka.asset_quality import accept as publish
+    from streams.kafka.asset_profiles import accept as publish
 
     known = settings.topics.consumed
     if topic not in known:
@@ -187,7 +193,3 @@ def _since(at_ms: int) -> str:
     from datetime import UTC, datetime
 
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _printable(text: str) -> str:
-    return "".join(each for each in text if each.isprintable())

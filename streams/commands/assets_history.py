@@ -33,19 +33,19 @@ def record(settings: Settings, output: Path) -> None:
     topic keeps INTENTSTREAM_ASSETS_RETENTION_DAYS. An hour is over two hours after its start. Needs the extra `assets`.
     """
     from streams.asset_history import HistoryFolder
-    from streams.assets.history import AssetHistory
-    from streams.assets.profile import Profiles
-    from streams.kafka.asset_profiles import read_profiles
+    from streams.assets.history import StreamHour
+    from streams.assets.profile import Stream, StreamProfile
+    from streams.kafka.asset_profiles import read_hours
 
     folder = HistoryFolder(output)
-    known, over = folder.hours(), dict[int, Profiles]()
+    known, over = folder.hours(), dict[int, dict[Stream, StreamProfile]]()
 
-    def keep(hour_ms: int, profiles: Profiles) -> None:
-        if hour_ms not in known:
-            over[hour_ms] = profiles
+    def take(hour: StreamHour) -> None:
+        if hour.hour_ms not in known:
+            over.setdefault(hour.hour_ms, {})[hour.stream] = hour.profile
 
     with reading("Reading the profiles of the streams") as progress:
-        asyncio.run(read_profiles(settings, AssetHistory(keep), progress, is_whole=True))
+        asyncio.run(read_hours(settings, take, progress))
     new = folder.record(over)
     until = f", the last one {datetime.fromtimestamp(new[-1] / 1000, UTC):%Y-%m-%d %H:%M} UTC" if new else ""
     click.echo(f"{len(new)} hours added to {output}{until}", err=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from inference.types import stable_key
 from streams.assets.columns import Column
 from streams.assets.fields import FIELDS, ITEM, REFUSED
-from streams.assets.history import WINDOWS_MS, AssetHistory
-from streams.assets.profile import DELAY, DISORDER, ROBOT, SIZE, UNKNOWN_ITEM, Stream, StreamRecord
-from streams.assets.snapshots import HOUR_MS, Snapshot
+from streams.assets.history import WINDOWS_MS, AssetHistory, Interval
+from streams.assets.profile import DELAY, DISORDER, ROBOT, SIZE, UNKNOWN_ITEM, Stream, StreamProfile, StreamRecord
+from streams.assets.snapshots import HOUR_MS
 from streams.console import charts
 from streams.console.words import gettext
 from streams.outcomes import DUPLICATE, FORGOTTEN, LATE, REPLAYED
@@ -54,8 +54,8 @@ class Counts:
     present: Counter[str] = field(default_factory=Counter)
     delay: Column | None = None
 
-    def add(self, record: StreamRecord) -> None:
-        """Add a record. Its sketches, except that of the delays, stay unread."""
+    def add(self, record: StreamRecord | StreamProfile) -> None:
+        """Add the counts of a record or a profile. Sketches stay unread."""
         self.messages += record.messages
         self.readable += record.readable
         self.last_ms = max(self.last_ms, record.last_ms)
@@ -63,11 +63,11 @@ class Counts:
         self.marks.update(record.marks)
         self.present.update({name: column.present for name, column in record.columns.items()})
 
-    def add_delays(self, record: StreamRecord) -> None:
-        """Add the delays of a record."""
-        if (delays := record.columns.get(DELAY)) is not None:
+    def add_delays(self, profile: StreamProfile) -> None:
+        """Add the delays of a profile."""
+        if (delays := profile.columns.get(DELAY)) is not None:
             self.delay = self.delay or Column()
-            self.delay.merge(Column.of(delays))
+            self.delay.merge(delays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ class StreamsReader:
         recent, hours = defaultdict[Stream, Counts](Counts), defaultdict[Stream, Counts](Counts)
         for each in intervals:
             if each.until_ms > recent_from:
-                recent[each.stream].add(each.window)
-                recent[each.stream].add_delays(each.window)
+                recent[each.stream].add(each.profile)
+                recent[each.stream].add_delays(each.profile)
         for hour_ms in history.hours():
             for stream, record in history.records(hour_ms):
                 hours[stream].add(record)
@@ -194,14 +194,14 @@ class StreamsReader:
         return topic, stream.topic, stream.producer, kind, stream.type
 
 
-def seconds_of(intervals: Iterable[Snapshot], since_ms: int) -> float:
+def seconds_of(intervals: Iterable[Interval], since_ms: int) -> float:
     """Return the seconds that the intervals that ended after `since_ms` cover, at least 1."""
     chosen = [each for each in intervals if each.until_ms > since_ms]
     first, last = min((each.from_ms for each in chosen), default=0), max((each.until_ms for each in chosen), default=0)
     return max((last - first) / 1e3, 1.0)
 
 
-def timeline(intervals: Iterable[Snapshot], end_ms: int) -> Mapping[Stream, list[float]]:
+def timeline(intervals: Iterable[Interval], end_ms: int) -> Mapping[Stream, list[float]]:
     """Return each stream's messages a second in the steps of the last minutes, oldest first.
 
     The messages of an interval are spread evenly over it: workers begin their intervals at different times.
@@ -216,7 +216,7 @@ def timeline(intervals: Iterable[Snapshot], end_ms: int) -> Mapping[Stream, list
         for step in range(max(first, 0), min(last, steps - 1) + 1):
             from_ms = begin_ms + step * STEP_MS
             common = min(each.until_ms, from_ms + STEP_MS) - max(each.from_ms, from_ms)
-            line[step] += each.window.messages * common / width / (STEP_MS / 1e3)
+            line[step] += each.profile.messages * common / width / (STEP_MS / 1e3)
     return lines
 
 

@@ -24,10 +24,10 @@ from streams.assets.expectations import Finding
 from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import Observation
-from streams.assets.records import apply_record
+from streams.assets.records import apply_record, learn_hours
 from streams.assets.snapshots import encode_snapshot
 from streams.errors import InvalidEvent, OwnershipLost
-from streams.kafka.asset_quality import quality_monitor
+from streams.kafka.asset_profiles import quality_monitor
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
@@ -63,7 +63,7 @@ class AssetPath:
     settings: Settings
     producer: BatchProducer
     metrics: Metrics
-    history: AssetHistory = field(init=False)
+    history: AssetHistory = field(default_factory=AssetHistory)
     quality: QualityMonitor = field(init=False)
     _collector: Collector = field(
         default_factory=lambda: Collector(f"{gethostname()[:128]}-{token_hex(4)}", round(time() * 1000))
@@ -76,7 +76,6 @@ class AssetPath:
 
     def __post_init__(self) -> None:
         self.quality = quality_monitor(self.settings)
-        self.history = AssetHistory(self.quality.sealed)
 
     @property
     def is_on(self) -> bool:
@@ -157,7 +156,7 @@ class AssetPath:
         self._next_offset = record.offset + 1
         with self._contained("reading a profile"):
             try:
-                apply_record(self.history, self.quality, record.key, record.value)
+                apply_record(self.history, self.quality, record.key, record.value, time() * 1000)
             except (InvalidEvent, ValueError) as error:
                 self.metrics.unreadable.labels(record.topic).inc()
                 if self._is_news("unreadable"):
@@ -165,6 +164,8 @@ class AssetPath:
 
     async def _flush(self) -> None:
         with self._contained("evaluating the data quality"):
+            for _ in learn_hours(self.history, self.quality):
+                await asyncio.sleep(0)
             await self._evaluate(self.history.newest_ms)
         await asyncio.sleep(0)  # the records that the consumer holds already would come without a pause
 

@@ -21,8 +21,9 @@ from streams.assets.fields import REFUSED
 from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
+from streams.assets.records import apply_record, learn_hours
 from streams.assets.rules import Rules
-from streams.assets.snapshots import Snapshot
+from streams.assets.snapshots import Snapshot, encode_snapshot
 from streams.contracts.messages import Click, Interaction, Purchase, Search
 from tests.streams.assets.streams import observed
 from tests.streams.shoppers import moment
@@ -105,7 +106,7 @@ class Watched:
 
     def __init__(self, rules: Rules | None = None, reference_minutes: float = 30.0) -> None:
         self.monitor = QualityMonitor(rules or Rules(), reference_minutes * 60_000, INTERVAL_MS)
-        self.history = AssetHistory(self.monitor.sealed)
+        self.history = AssetHistory()
         self.collector = Collector("w", START_MS)
         self.now_ms = START_MS
         self.seconds = 0.0
@@ -131,9 +132,9 @@ class Watched:
         """Read a snapshot."""
         if self.keeps:
             self.snapshots.append(snapshot)
-        profiles = self.history.apply(snapshot)
-        if profiles is not None:
-            self.monitor.observe(snapshot, *profiles)
+        apply_record(self.history, self.monitor, snapshot.key, encode_snapshot(snapshot), snapshot.until_ms)
+        for _ in learn_hours(self.history, self.monitor):
+            pass
 
     def run(
         self,

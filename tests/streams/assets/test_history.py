@@ -7,7 +7,7 @@ import pytest
 
 from streams.assets.collector import Collector
 from streams.assets.history import HOURS, AssetHistory
-from streams.assets.profile import MOST_STREAMS, Profiles, Stream
+from streams.assets.profile import MOST_STREAMS, Stream
 from streams.assets.snapshots import HOUR_MS, Snapshot, decode_snapshot, encode_snapshot
 from streams.errors import InvalidEvent
 from tests.streams.assets.streams import observed
@@ -84,27 +84,35 @@ def test_a_repeated_snapshot_counts_once_in_its_hour() -> None:
 def test_an_hour_is_handed_on_once_when_it_is_over_and_old_hours_are_dropped() -> None:
     sealed: list[tuple[int, int]] = []
 
-    def on_sealed(hour_ms: int, profiles: Profiles) -> None:
-        sealed.append((hour_ms, profiles[CLICKS].messages))
-
-    history = AssetHistory(on_sealed)
+    history = AssetHistory()
     for hour in range(HOURS + 6):
-        for each in snapshots("a", [1, hour], START_MS + hour * HOUR_MS):
-            history.apply(each)
-    assert sealed == [(START_MS + hour * HOUR_MS, 1 + hour) for hour in range(HOURS + 4)]
+        for worker in ("a", "b"):
+            for each in snapshots(worker, [1, hour], START_MS + hour * HOUR_MS):
+                history.apply(each)
+        sealed += [(hour_ms, profile.messages) for hour_ms, _, profile in history.seal()]
+    assert sealed == [(START_MS + hour * HOUR_MS, 2 * (1 + hour)) for hour in range(HOURS + 4)]
     assert len(history.hours()) <= HOURS + 2
+    assert [len(history.records(hour_ms)) for hour_ms in history.hours()[-4:]] == [1, 1, 2, 2]
+    assert history.hour(history.hours()[0])[CLICKS].messages == 2 * (1 + HOURS + 6 - len(history.hours()))
     (late,) = snapshots("late", [9], START_MS)
-    history.apply(late)
-    assert len(sealed) == HOURS + 4
+    assert history.apply(late) is None
+    assert list(history.seal()) == []
 
 
 def test_unreadable_records_are_refused_and_leave_no_trace() -> None:
     history, (snapshot,) = AssetHistory(), snapshots("a", [5])
-    broken = msgspec.structs.replace(snapshot.hour.columns["user_id"], distinct=b"?")
-    hour = msgspec.structs.replace(snapshot.hour, columns={"user_id": broken})
+    broken = msgspec.structs.replace(snapshot.window.columns["user_id"], distinct=b"?")
+    record = msgspec.structs.replace(snapshot.window, columns={"user_id": broken})
     with pytest.raises(ValueError, match="required sketches"):
-        history.apply(msgspec.structs.replace(snapshot, hour=hour))
+        history.apply(msgspec.structs.replace(snapshot, window=record))
     assert history.hours() == []
-    for value in (None, b"", b"\xff", msgspec.msgpack.encode([1, 2]), b"[]"):
+    history.apply(msgspec.structs.replace(snapshot, hour=record))
+    history.apply(msgspec.structs.replace(snapshot, worker="b"))
+    assert history.hour(START_MS)[CLICKS].messages == 5
+    others = [
+        encode_snapshot(msgspec.structs.replace(snapshot, **fields))
+        for fields in ({"hour_ms": START_MS + 1}, {"hour_ms": START_MS + HOUR_MS}, {"until_ms": START_MS - 1})
+    ]
+    for value in (None, b"", b"\xff", msgspec.msgpack.encode([1, 2]), b"[]", *others):
         with pytest.raises(InvalidEvent):
             decode_snapshot(value)

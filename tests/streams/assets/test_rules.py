@@ -60,6 +60,7 @@ def test_a_rule_may_add_an_expectation() -> None:
         ('[[expectation]]\nkind = "ranges"\ntolerance = 1', "e.toml:1: kind: required one of refused, "),
         ('[[expectation]]\ntolerance = "1"', "e.toml:1: expected float | null, got str - at $.tolerance"),
         ("[[expectation]]\ntolerance = -1", "e.toml:1: tolerance: required a number of at least 0, got -1"),
+        ("[[expectation]]\nlow = nan", "e.toml:1: low: required finite numbers, got others"),
         ("[[expectation]]\ntolerance = nan", "e.toml:1: tolerance: required a number of at least 0, got nan"),
         ("[[expectation]]\nshare = 2", "e.toml:1: share: required a number from 0 to 1, got 2"),
         ("[[expectation]]\nlow = 2\nhigh = 1", "e.toml:1: low: required at most high (1), got 2"),

@@ -24,9 +24,9 @@ def fill(path: AssetPath, now_ms: int, producer: str = "shop-app", value: str = 
     the value of `context.device`.
     """
     for snapshot in snapshots(now_ms, producer, value):
-        profiles = path.history.apply(snapshot)
-        assert profiles is not None
-        path.quality.observe(snapshot, *profiles)
+        window = path.history.apply(snapshot)
+        assert window is not None
+        path.quality.observe(snapshot, window)
     path.quality.evaluate(now_ms)
 
 

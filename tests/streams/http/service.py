@@ -37,7 +37,7 @@ from streams.http.publishing import Publisher
 from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
 from streams.items.trend_counts import Popularity, Shares
-from streams.kafka.asset_quality import quality_monitor
+from streams.kafka.asset_profiles import quality_monitor
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.protection import Pseudonyms
