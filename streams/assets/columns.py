@@ -8,7 +8,7 @@ workers or two hours can be merged without loss.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -85,11 +85,11 @@ class Column:
             for value in set(values):
                 sketch.update(value)
 
-    def add_frequent(self, values: Sequence[str]) -> None:
-        """Count values that are kept, cut to MOST_TEXT characters."""
+    def add_frequent(self, values: Mapping[str, int]) -> None:
+        """Count values that are kept, cut to MOST_TEXT characters. Values of open fields are examined before."""
         if values and not self.personal:
             sketch = self._frequent = self._frequent or frequent_strings_sketch(FREQUENT_LG)
-            for value, number in Counter(values).items():
+            for value, number in values.items():
                 sketch.update(value[:MOST_TEXT], number)
 
     def add_numbers(self, values: Sequence[float]) -> None:
@@ -100,8 +100,8 @@ class Column:
             sketch = self._quantiles = self._quantiles or kll_floats_sketch(QUANTILES_K)
             sketch.update(kept.astype(np.float32))
 
-    def examine(self, texts: Sequence[str]) -> None:
-        """Search a sample of free texts for personal data. A column that has some keeps no frequent values."""
+    def examine(self, texts: Collection[str]) -> None:
+        """Search texts for personal data. A column that has some keeps no frequent values."""
         for text in texts:
             self.examined += 1
             self.personal.update(personal_classes(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -36,14 +37,18 @@ _CHINESE = re.compile(r"[省市区區县縣镇鎮].{0,12}[路街道巷弄村].{0
 _CARD = re.compile(r"(?<!\d)[2-6](?:[ -]?\d){13,18}(?!\d)")
 
 
-def personal_classes(text: str) -> list[str]:
+def personal_classes(text: str) -> tuple[str, ...]:
     """Return the classes of personal data that a text contains, each once.
 
     A card number has 14 to 19 digits, begins with 2 to 6 and has a right check digit (Luhn). A phone number is in the
     international format, with a plus sign and a valid country code: other digits are more often item numbers. An
     address has a street with a number and a postcode, or in Chinese a district, a road and a number.
     """
-    text = text[:LONGEST]
+    return _classes(text[:LONGEST])
+
+
+@lru_cache(maxsize=2**12)
+def _classes(text: str) -> tuple[str, ...]:
     found = []
     digits = sum(map(str.isdecimal, text))
     if digits and _has_address(text, digits):
@@ -51,12 +56,12 @@ def personal_classes(text: str) -> list[str]:
     if "@" in text and _EMAIL.search(text):
         found.append(EMAIL)
     if digits < FEWEST_DIGITS:
-        return found
+        return tuple(found)
     if any(_has_check_digit(re.sub("[ -]", "", match)) for match in _CARD.findall(text)):
         found.append(CARD)
     if "+" in text and any(phonenumbers.PhoneNumberMatcher(text, None)):
         found.append(PHONE)
-    return found
+    return tuple(found)
 
 
 def _has_address(text: str, digits: int) -> bool:

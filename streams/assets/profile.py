@@ -12,6 +12,7 @@ import numpy as np
 from inference.types import Vector
 from streams.assets.columns import MOST_TEXT, Column, ColumnRecord, type_name
 from streams.assets.fields import FIELDS, OPEN_FIELDS, Kind
+from streams.assets.personal import personal_classes
 from streams.contracts.messages import Item
 
 DELAY = "delay_seconds"
@@ -21,7 +22,9 @@ SIZE = "size_bytes"
 OTHER_KEYS = "*"
 """Column of the keys of an open field beyond MOST_KEYS, behind the field's name."""
 EXAMINED_AT_ONCE = 4
-"""Most texts of a field that are searched for personal data in one call of `add`."""
+"""Most texts of a field that are searched for personal data in one call of `add`, if no value of the field is kept."""
+KEPT_AT_ONCE = 64
+"""Most values of an open field that one call of `add` counts as frequent. Each is searched for personal data first."""
 MOST_KEYS = 24
 """Most keys of an open field that have a column of their own."""
 MOST_STREAMS = 96
@@ -194,7 +197,7 @@ class StreamProfile:
                     column.examine(values[:EXAMINED_AT_ONCE])
                     column.add_numbers(list(map(len, values)))
                 elif spec.kind is Kind.LABEL and not spec.shopper:
-                    column.add_frequent(values)
+                    column.add_frequent(Counter(values))
         self._add_open(OPEN_FIELDS[kind], messages)
 
     def _add_open(self, field: str, messages: Sequence[Any]) -> None:
@@ -203,16 +206,17 @@ class StreamProfile:
         for message in messages:
             for key, value in getattr(message, field).items():
                 if value is not None:
-                    found[f"{field}.{key[:MOST_TEXT]}"].append(value)
+                    found[_column_name(field, key)].append(value)
         for name, values in found.items():
             column = self._column(name)
             column.present += len(values)
             column.types.update(map(type_name, values))
             labels = [each if isinstance(each, str) else str(each).lower()
                       for each in values if isinstance(each, str | bool)]  # fmt: skip
-            column.examine(sorted(set(labels))[:EXAMINED_AT_ONCE])
+            kept = dict(Counter(labels).most_common(KEPT_AT_ONCE))
+            column.examine(kept)
             column.add_distinct(labels)
-            column.add_frequent(labels)
+            column.add_frequent(kept)
             column.add_numbers([each for each in values if isinstance(each, int | float) and type(each) is not bool])
 
     def _add_times(self, observed: Sequence[Observation]) -> None:
@@ -248,6 +252,11 @@ class StreamProfile:
         if dot and sum(each.startswith(f"{field}.") for each in self.columns) >= MOST_KEYS:
             name = f"{field}.{OTHER_KEYS}"
         return self.columns.setdefault(name, Column())
+
+
+def _column_name(field: str, key: str) -> str:
+    """Return the name of a key's column. A key that is personal data itself has no column of its own."""
+    return f"{field}.{OTHER_KEYS if personal_classes(key) else key[:MOST_TEXT]}"
 
 
 class Profiles(Mapping[Stream, StreamProfile]):

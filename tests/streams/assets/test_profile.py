@@ -175,6 +175,19 @@ def test_a_column_with_personal_data_keeps_no_values() -> None:
     assert clean[CLICKS].columns["context.note"].frequent() == []
 
 
+def test_each_value_that_is_kept_was_searched_for_personal_data() -> None:
+    values = [f"gift {number}" for number in range(20)]
+    every = [each for value in (*values, "write to jo@example.com") for each in clicks(1, note=value)]
+    column = profiles(every)[CLICKS].columns["context.note"]
+    assert (column.personal, column.examined) == ({"email": 1}, 21)
+    assert column.record().frequent == b""
+
+
+def test_a_key_that_is_personal_data_is_not_kept() -> None:
+    columns = profiles(clicks(3, **{"jo@example.com": "yes", "note": "no"}))[CLICKS].columns
+    assert {name for name in columns if name.startswith("context.")} == {"context.*", "context.note"}
+
+
 def test_numbers_beyond_32_bits_and_odd_values_of_open_fields_break_nothing() -> None:
     odd = clicks(2, huge=1e300, many=["a", 1], nested={"x": 1}, nothing=None, whole=2**62)
     columns = profiles(odd)[CLICKS].columns
