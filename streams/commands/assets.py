@@ -61,7 +61,7 @@ def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) 
         click.echo(msgspec.json.format(msgspec.json.encode(whole if name is None else chosen[0]), indent=2))
         return
     console = console_for_tables()
-    views = overview(chosen, inventory) if name is None else asset_views(chosen[0], inventory.lineage)
+    views = overview(chosen, inventory) if name is None else asset_views(chosen[0], inventory)
     for view in views:
         console.print(view, highlight=False)
 

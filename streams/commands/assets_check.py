@@ -49,7 +49,9 @@ def check(settings: Settings, /, files: tuple[Path, ...], **options: Any) -> Non
     Each line of a FILE is an interaction or an item, as for `produce`. Reports lines that break the contract, and
     departures from the expectations: the defaults, those of a file, and those that the workers learned.
 
-    The exit code is 0 without a finding, 1 with one, and 2 if the command is used wrongly.
+    With --from-kafka it also shows the open findings of the producer's streams, as GET /v1/assets/findings does.
+
+    The exit code is 0 without a finding in the sample, 1 with one, and 2 if the command is used wrongly.
     """
     import msgspec
 
@@ -65,15 +67,19 @@ def check(settings: Settings, /, files: tuple[Path, ...], **options: Any) -> Non
         with reading("Reading the profiles of the streams") as progress:
             monitor = asyncio.run(read_profiles(settings, progress)).quality
     usual = {} if monitor is None else usual_profiles(sample.profiles, monitor.references)
+    live = [] if monitor is None else [each for each in monitor.findings if each.producer == options["producer"]]
     findings = evaluate(sample.profiles, usual, lambda stream: expectations_of_sample(stream, usual.get(stream), rules))
     if options["as_json"]:
         report = {"passed": not (findings or sample.invalid), "messages": sample.messages, "compared": len(usual),
-                  "invalid": sample.invalid, "findings": findings}  # fmt: skip
+                  "invalid": sample.invalid, "findings": findings, "live_findings": live}  # fmt: skip
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:
         _show(sample, findings)
         if monitor is not None and (missing := sorted({each.type for each in sample.profiles.keys() - usual.keys()})):
             click.echo(f"nothing is learned yet of: {', '.join(missing)}")
+        if live:
+            click.echo("the producer's messages on Kafka have findings now, which do not count here:")
+            _show_findings(live)
     if findings or sample.invalid:
         raise click.exceptions.Exit(1)
 
@@ -93,27 +99,16 @@ def _show(sample: Sample, findings: Sequence[Finding]) -> None:
         console.print(printable(f"{invalid.place}: {invalid.error}"), markup=False, highlight=False, soft_wrap=True)
     if (more := len(sample.invalid) - MOST_LINES) > 0:
         console.print(f"{more:,} further lines break the contract")
-    if findings:
-        _show_findings(findings)
+    _show_findings(findings)
     words = f"{len(sample.invalid):,} lines break the contract, {len(findings)} findings"
     console.print(f"{sample.messages:,} messages: {words if findings or sample.invalid else 'as expected'}")
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from streams.commands.assets_view import finding_views
 
-    from inference.plain_text import printable
-
-    table = Table("stream", "field", "expectation", "what is wrong", "for shoppers", "to do")
-    for each in findings:
-        examples = f" ({', '.join(each.examples)})" if each.examples else ""
-        cells = (
-            f"{each.topic} {each.type}, {each.producer}", each.field, each.kind, each.sentence + examples,
-            each.shoppers, each.remedy,
-        )  # fmt: skip
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console_for_tables().print(table)
+    for view in finding_views(findings):
+        console_for_tables().print(view)
 
 
 @click.command(epilog=QUALITY_EPILOG)
@@ -144,9 +139,8 @@ def quality(settings: Settings, file: Path | None, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
         return
     _show_references(monitor, {stream: len(each) for stream, each in expectations.items()})
-    if findings := monitor.findings:
-        _show_findings(findings)
-    else:
+    _show_findings(monitor.findings)
+    if not monitor.findings:
         click.echo("no findings")
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.plain_text import printable
-from streams.assets.inventory import KINDS, Asset, Consumer, Field, Inventory, Lineage
+from streams.assets.expectations import Finding
+from streams.assets.inventory import KINDS, Asset, Consumer, DataFinding, Field, Inventory, Lineage
 from streams.assets.texts import (
     count_text,
     moment_text,
@@ -59,6 +60,7 @@ def overview(assets: Sequence[Asset], inventory: Inventory) -> Iterable[Renderab
                 ("name", "purpose", "key", "personal"),
                 [(each.name, each.purpose, each.key, each.personal) for each in rows],
             )
+    yield from finding_views([each for each in inventory.findings if any(_is_of(each, asset) for asset in assets)])
     since = "no profiles yet" if inventory.since is None else f"profiles since {moment_text(inventory.since)} UTC"
     yield Text(f"\n{len(assets)} assets; {since}", "dim")
     unknown = {reason for each in assets for reason in each.unknown.items()}
@@ -66,9 +68,10 @@ def overview(assets: Sequence[Asset], inventory: Inventory) -> Iterable[Renderab
         yield Text(printable(f"Unknown: {what}: {reason}"), "yellow")
 
 
-def asset_views(asset: Asset, lineage: Lineage) -> Iterable[RenderableType]:
-    """Return everything about an asset."""
-    yield Text.assemble((printable(asset.name), "bold"), f"  {asset.id}")
+def asset_views(asset: Asset, inventory: Inventory) -> Iterable[RenderableType]:
+    """Return everything about an asset of the inventory."""
+    lineage = inventory.lineage
+    yield Text.assemble((printable(asset.name), "bold"), f"  {printable(asset.id)}")
     yield Text(printable(asset.purpose))
     facts = {
         "owner": asset.owner,
@@ -108,9 +111,33 @@ def asset_views(asset: Asset, lineage: Lineage) -> Iterable[RenderableType]:
             ("field", "type", "required", "complete", "distinct", "5% / 50% / 95%", "frequent", "personal"),
             [_field(each) for each in asset.fields],
         )
+    yield from finding_views([each for each in inventory.findings if _is_of(each, asset)])
     for title, found in (("From", lineage.upstream(asset.id)), ("To", lineage.downstream(asset.id))):
         ordered = [each.id for each in lineage.nodes if each.id in found]
         yield Text.assemble(f"\n{title}: ", printable(", ".join(ordered) or "nothing"))
+
+
+def finding_views(findings: Sequence[Finding | DataFinding]) -> Iterable[RenderableType]:
+    """Return a table of wrong data, nothing without any."""
+    if not findings:
+        return
+    yield Text("\nFindings", "bold")
+    table = Table("stream", "field", "expectation", "what is wrong", "for shoppers", "to do")
+    for each in findings:
+        examples = f" ({', '.join(each.examples)})" if isinstance(each, Finding) and each.examples else ""
+        cells = (
+            f"{each.topic} {each.type}, {each.producer}", each.field, each.kind, each.sentence + examples,
+            each.shoppers, each.remedy,
+        )  # fmt: skip
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    yield table
+
+
+def _is_of(finding: DataFinding, asset: Asset) -> bool:
+    """Return whether a finding is about the messages of an asset."""
+    if asset.kind in ("context", "attribute"):
+        return finding.field.partition(".")[2] == asset.name and f"event/{finding.type}" in asset.part_of
+    return (asset.kind, asset.name) in (("topic", finding.topic), ("event", finding.type))
 
 
 def lineage_views(lineage: Lineage) -> Iterable[RenderableType]:

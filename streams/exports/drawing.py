@@ -7,6 +7,7 @@ from html import escape
 
 import msgspec
 
+from inference.plain_text import printable
 from streams.assets.inventory import Edge, Lineage, Node
 
 WIDTH, HEIGHT = 172, 24
@@ -129,7 +130,7 @@ def _edge(edge: Edge, places: Mapping[str, tuple[float, float]]) -> str:
         path = f"M{side:g} {y1:g}C{side + GAP_X / 2:g} {y1:g} {side + GAP_X / 2:g} {y2:g} {side:g} {y2:g}"
     else:  # back to an earlier layer
         path = f"M{x1:g} {y1:g}C{x1 - GAP_X:g} {y1:g} {x2 + WIDTH + GAP_X:g} {y2:g} {x2 + WIDTH:g} {y2:g}"
-    label = escape(f"{edge.source} {edge.label}: {edge.target}")
+    label = _text(f"{edge.source} {edge.label}: {edge.target}")
     return f'<path class="{edge.kind}" d="{path}"><title>{label}</title></path>'
 
 
@@ -137,8 +138,13 @@ def _node(node: Node, place: tuple[float, float], address: str | None, *, is_mar
     x, y = place
     title = node.title if len(node.title) <= MOST_LETTERS else node.title[: MOST_LETTERS - 1] + "…"
     drawn = (
-        f'<g class="node {escape(node.kind)}{" marked" if is_marked else ""}"><title>{escape(node.id)}</title>'
+        f'<g class="node {escape(node.kind)}{" marked" if is_marked else ""}"><title>{_text(node.id)}</title>'
         f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
-        f'<text x="{x + 9:g}" y="{y + 16:g}">{escape(title)}</text></g>'
+        f'<text x="{x + 9:g}" y="{y + 16:g}">{_text(title)}</text></g>'
     )
     return drawn if address is None else f'<a href="{escape(address)}">{drawn}</a>'
+
+
+def _text(text: str) -> str:
+    """Return untrusted text for a page: printable, and without markup."""
+    return escape(printable(text))

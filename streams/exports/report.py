@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from inference.plain_text import printable
 from streams.assets import texts
 from streams.assets.inventory import KINDS, Asset, Inventory, Lineage, Node
 from streams.exports.drawing import compact, lineage_svg, neighbourhood, sparkline
@@ -19,7 +20,7 @@ def report(inventory: Inventory) -> str:
     """Return the page. Names of producers, keys and values are untrusted: everything is escaped."""
     environment = Environment(
         loader=PackageLoader("streams.exports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     lineage = inventory.lineage
     anchors = {node.id: f"node-{number}" for number, node in enumerate(lineage.nodes)}
@@ -47,6 +48,11 @@ def report(inventory: Inventory) -> str:
         texts=texts,
     )
     return page
+
+
+def _shown(value: object) -> object:
+    """Return a value of the page without characters that hide or turn text around. Markup is drawn with escapes."""
+    return printable(value) if type(value) is str else value
 
 
 def _of_kind(inventory: Inventory, kind: str) -> list[Asset]:

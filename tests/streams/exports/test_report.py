@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from streams.assets.inventory import BrokerFacts
@@ -15,6 +16,8 @@ from streams.exports.drawing import compact, lineage_svg, neighbourhood, sparkli
 from streams.exports.report import report
 from tests.browser import chromium
 from tests.streams.assets.inventories import EVIL, small_inventory
+from tests.streams.assets.streams import observed
+from tests.streams.shoppers import NOW_MS, act
 
 INVENTORY = small_inventory()
 PAGE = report(INVENTORY)
@@ -24,6 +27,13 @@ def test_untrusted_texts_are_escaped() -> None:
     assert EVIL not in PAGE
     assert escape(EVIL)[:20] in PAGE
     assert "<script" not in PAGE
+
+
+def test_characters_that_turn_text_around_are_left_out() -> None:
+    click = msgspec.structs.replace(act("click", "i", NOW_MS), context={"col\u202eour": "x\u202ey"})
+    page = report(small_inventory([observed(click, "w\u202eeb")]))
+    assert "\u202e" not in page
+    assert "colour" in page
 
 
 def test_the_page_needs_nothing_from_outside() -> None:
