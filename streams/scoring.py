@@ -19,6 +19,7 @@ from inference.errors import ScoringError
 from inference.pipeline import Recommender, ScoresFeatures
 from inference.queries import QueryBatch, is_earlier
 from inference.ranking.lists import Lists
+from inference.retrieval.derived import DerivedValues
 from inference.retrieval.sources import TRENDING
 from inference.types import Because, Item, Query, Vector
 from streams.exposure import Exposed, Exposure
@@ -65,7 +66,7 @@ class Scoring:
     thread: ThreadPoolExecutor
     vectors: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
     exposure: Exposure = field(init=False)
-    _popular: dict[int, Item] = field(default_factory=dict)
+    _popular: dict[int, tuple[Item, DerivedValues | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exposure = Exposure(self.recommender.catalogue)
@@ -113,9 +114,11 @@ class Scoring:
     async def set_popularity(self, popularity: Popularity, live: LiveCatalogue) -> None:
         """Replace the present and the lasting popularity, and the repeat rate."""
         records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
-        self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
-        loop = asyncio.get_running_loop()
-        replace = self.recommender.catalogue.set_popularity
+        popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
+        loop, catalogue = asyncio.get_running_loop(), self.recommender.catalogue
+        derived = await loop.run_in_executor(self.thread, catalogue.derived_values, popular)
+        self._popular = {key: (item, derived.get(key)) for key, item in popular.items()}
+        replace = catalogue.set_popularity
         now, lasting, repeat_rate = popularity
         await loop.run_in_executor(self.thread, replace, now, lasting, time(), repeat_rate)
 
@@ -134,8 +137,8 @@ class Scoring:
             filters = queries.filters[place] if queries.filters else ()
             items += [
                 item
-                for key, item in self._popular.items()
-                if key not in excluded and all(each.accepts(item) for each in filters)
+                for key, (item, derived) in self._popular.items()
+                if key not in excluded and all(each.accepts(item, derived) for each in filters)
             ][:k]
             starts[place + 1] = len(items)
         return Lists(

@@ -20,6 +20,7 @@ from inference.kernels.votes import ItemNumbers, Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.records import Facets
 from inference.retrieval.columns import Changes, Columns, Rows, Weights, arrays_of
+from inference.retrieval.derived import DerivedValues
 from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
@@ -236,6 +237,12 @@ class Catalogue:
     def find_matching(self, filters: Filters) -> Matching:
         """Return the rows that pass all filters, apart from what these exclude for one query only."""
         return self._matcher.find(filters, self.columns, self._items)
+
+    def derived_values(self, keys: Iterable[int]) -> dict[int, DerivedValues]:
+        """Return the derived values of those items that the catalogue has, by key."""
+        found = ((key, self.row(key), self.get(key)) for key in keys)
+        of = self._matcher.derived.of
+        return {key: of(row, item) for key, row, item in found if row is not None and item is not None}
 
     def facets(self, rows: Rows) -> Facets:
         """Return how many items of some rows, each once, have each category, brand, price and derived attribute."""

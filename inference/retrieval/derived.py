@@ -6,7 +6,7 @@ none. Nothing here changes how items are found or ranked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from inference.attributes.names import BRAND, standard_name
 from inference.encoding.text import MAX_TITLE_CHARS, clean
 from inference.plain_text import has_words, readable
 from inference.records import Item
+from inference.retrieval.filters import plain
 from inference.retrieval.values import Values
 
 Mask = npt.NDArray[np.bool_]
@@ -81,6 +82,11 @@ class DerivedColumns:
         """Return how many of some rows have each derived brand, by its words."""
         return self._brand.counts(rows) if BRAND in self.names else {}
 
+    def of(self, row: int, item: Item) -> DerivedValues:
+        """Return the derived values of a row's item."""
+        found: dict[str, str | None] = {name: column.get(row) for name, column in self._columns.items()}
+        return DerivedValues(item, found, self._brand.get(row) if BRAND in self.names else None)
+
     def spelling(self, words: Words) -> str:
         """Return how the shop spells a brand."""
         return self._brands.spelling(words) or " ".join(words)
@@ -111,6 +117,44 @@ class DerivedColumns:
         own = self._rows.get(row)
         brand = self._brands.find_in(own.words) if own is not None and own.words else None
         self._brand.set(row, None if brand is None else brand.words)
+
+
+class DerivedValues(NamedTuple):
+    """The derived values of one item, as `Filter.accepts` reads them.
+
+    Attributes:
+        item: the item.
+        values: the value of each attribute that is derived, None if the item has its own or nothing was found.
+        brand: the words of the derived brand.
+    """
+
+    item: Item
+    values: Mapping[str, str | None]
+    brand: Words | None
+
+    def has_brand(self, brands: Sequence[str]) -> bool:
+        """Return whether the derived brand is one of these, without regard to case and punctuation."""
+        return self.brand is not None and self.brand in {brand_words(readable(each)) for each in brands}
+
+    def has_value(self, name: str, values: Sequence[str]) -> bool:
+        """Return whether the item has one of these values by derivation, or under another name of the attribute."""
+        standard = standard_name(name)
+        if standard is None or standard not in self.values:
+            return False
+        value = self.values[standard]
+        if value is not None and value in {normal_value(standard, each) for each in values}:
+            return True
+        own = synonymous(self.item, name, standard)
+        return own is not None and own in map(plain, values)
+
+
+def synonymous(item: Item, name: str, standard: str) -> str | None:
+    """Return an item's readable attribute under a name, or else under the first name that means the same."""
+    if name in item.attributes:
+        return plain(item.attributes[name])
+    own = (value for other, value in item.attributes.items() if standard_name(other) == standard)
+    value = next(own, None)
+    return None if value is None else plain(value)
 
 
 def _leading(item: Item) -> Words:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -20,6 +20,17 @@ Label = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S"
 Labels = Annotated[tuple[Label, ...], msgspec.Meta(max_length=100)]
 CategoryPath = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=20)]
 Price = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Derived(Protocol):
+    """The values that are derived for one item where the shop gives none. `inference.retrieval.derived` has them."""
+
+    def has_brand(self, brands: Sequence[str]) -> bool:
+        """Return whether the derived brand is one of these."""
+
+    def has_value(self, name: str, values: Sequence[str]) -> bool:
+        """Return whether the item has one of these values by derivation, or under another name of the attribute."""
+
 
 plain = lru_cache(maxsize=2**14)(readable)
 """The readable form of a label, in which labels are compared."""
@@ -52,19 +63,24 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
     released_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
-    def are_met_by(self, item: Item) -> bool:
-        """Return whether an item meets all conditions."""
+    def are_met_by(self, item: Item, derived: Derived | None = None) -> bool:
+        """Return whether an item meets all conditions, with the values that are derived where it has none."""
         path, released = plain_path(item), item.released_at
         return (
             (not self.categories or self.include_path(path))
-            and (not self.brands or label_key(item.brand) in {label_key(each) for each in self.brands} - {0})
+            and (
+                not self.brands
+                or label_key(item.brand) in {label_key(each) for each in self.brands} - {0}
+                or (derived is not None and derived.has_brand(self.brands))
+            )
             and (not self.sellers or item.seller in self.sellers)
             and (self.min_price is None or (item.price is not None and item.price >= self.min_price))
             and (self.max_price is None or (item.price is not None and item.price <= self.max_price))
             and (self.currency is None or (item.price is not None and item.currency == self.currency))
             and (self.released_after is None or (released is not None and released >= self.released_after))
             and all(
-                name in item.attributes and plain(item.attributes[name]) in map(plain, values)
+                (name in item.attributes and plain(item.attributes[name]) in map(plain, values))
+                or (derived is not None and derived.has_value(name, values))
                 for name, values in self.attributes.items()
             )
         )
@@ -96,13 +112,13 @@ class Filter(Conditions, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     exclude_bought: bool = False
     exclude_session: bool | None = None
 
-    def accepts(self, item: Item) -> bool:
-        """Return whether an item may be listed, apart from what the shopper did."""
+    def accepts(self, item: Item, derived: Derived | None = None) -> bool:
+        """Return whether an item may be listed, apart from what the shopper did; see `are_met_by`."""
         return (
             (self.in_stock is None or item.in_stock is self.in_stock)
             and item.item_id not in self.exclude_items
-            and self.are_met_by(item)
-            and not any(conditions.are_met_by(item) for conditions in self.without)
+            and self.are_met_by(item, derived)
+            and not any(conditions.are_met_by(item, derived) for conditions in self.without)
         )
 
     @property

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.attributes.names import BRAND, FACETS, standard_name
+from inference.attributes.names import BRAND, FACETS
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.derived import DerivedColumns
+from inference.retrieval.derived import DerivedColumns, synonymous
 from inference.retrieval.filters import Conditions, Filters, plain, plain_path
 from inference.retrieval.values import Value, Values, with_room
 from inference.types import Item, label_key
@@ -219,15 +219,5 @@ def _attribute(name: str) -> Callable[[Item], str | None]:
 
 
 def _synonymous(name: str, standard: str) -> Callable[[Item], str | None]:
-    """Return the function that reads an attribute under a name, or else under the first synonymous one of the item."""
-
-    def read(item: Item) -> str | None:
-        if name in item.attributes:
-            return plain(item.attributes[name])
-        if not item.attributes:
-            return None
-        own = (value for other, value in item.attributes.items() if standard_name(other) == standard)
-        value = next(own, None)
-        return None if value is None else plain(value)
-
-    return read
+    """Return the function that reads an attribute under a name, or else under one that means the same."""
+    return lambda item: synonymous(item, name, standard)

@@ -26,6 +26,10 @@ class Values(Generic[Value]):
         if len(self._code_of) > 2 * len(self._codes) + 1:  # most values are those of former items
             self._forget_unused()
 
+    def get(self, row: int) -> Value | None:
+        """Return the value of a row that was set."""
+        return self._values[int(self._codes[row])]
+
     def rows_with(self, accepts: Callable[[Value], bool], rows: int) -> npt.NDArray[np.bool_]:
         """Return which of the first `rows` rows have a value that is accepted. Each value is tested once."""
         accepted = [value is not None and accepts(value) for value in self._values]

@@ -17,9 +17,11 @@ from streams.settings import Settings
 from tests.integration.catalogue_items import catalogue, random_events
 from tests.integration.commands import run
 from tests.integration.shop_client import ShopClient
-from tests.integration.workers import until, worker, worker_settings
+from tests.integration.workers import admin, until, worker, worker_settings
 
 ITEMS = catalogue()
+BROKEN = 20
+"""Refused messages, enough for a finding."""
 
 
 @pytest.mark.kafka
@@ -32,9 +34,10 @@ async def test_the_inventory_sees_what_a_worker_processes(
         await shop.publish_items(ITEMS)
         await running.wait_for_items(len(ITEMS))
         await publish_named(settings, "web-shop", [encode_json(each) for each in events], events[0].user_id)
-        await publish_named(settings, "broken-app", [b"no json"], "shopper-1")
+        await publish_named(settings, "broken-app", [b"no json"] * BROKEN, "shopper-1")
         await shop.wait_for_lists(events)
         await until(lambda: is_profiled(settings, len(events)), "all events are profiled")
+        await until(lambda: has_findings(settings), "there is a finding")
         inventory = json.loads((await run(settings, "assets", "show", "--json")).stdout)
         shown = await run(settings, "assets", "show", "topic/clicks")
         traced = shop.lists[events[-1].event_id][0]
@@ -48,7 +51,10 @@ async def test_the_inventory_sees_what_a_worker_processes(
     assets = {each["id"]: each for each in inventory["assets"]}
     topic = assets["topic/clicks"]
     assert (topic["name"], topic["partitions"], topic["key"]) == (settings.topics.clicks, 4, "user id")
-    assert {each["name"]: each.get("refused", 0) for each in topic["producers"]} == {"web-shop": 0, "broken-app": 1}
+    assert {each["name"]: each.get("refused", 0) for each in topic["producers"]} == {
+        "web-shop": 0,
+        "broken-app": BROKEN,
+    }
     assert topic["rate"] > 0
     assert topic["size_bytes"] > 0
     assert topic["messages"] >= len([each for each in events if each.type != "search"])
@@ -62,6 +68,10 @@ async def test_the_inventory_sees_what_a_worker_processes(
     edges = {(each["source"], each["target"]) for each in inventory["lineage"]["edges"]}
     assert ("producer/web-shop", f"event/{events[0].type}") in edges
     assert "web-shop" in shown.stdout
+    (finding,) = inventory["findings"]
+    assert (finding["producer"], finding["kind"], finding["topic"]) == ("broken-app", "refused", settings.topics.clicks)
+    assert "break the contract" in shown.stdout
+    assert "break the contract" in page.read_text()
     found = json.loads(trace.stdout)
     assert found["recommendations"]["recommendation_id"] == traced.recommendation_id
     (trigger,) = [each for each in found["events"] if each["is_trigger"]]
@@ -75,6 +85,34 @@ async def test_the_inventory_sees_what_a_worker_processes(
     assert (recorded.exit_code, "0 hours added" in recorded.output) == (0, True)  # the present hour is not over
 
 
+@pytest.mark.kafka
+@pytest.mark.timeout(300)
+async def test_a_worker_lives_on_without_the_topic_of_profiles(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = worker_settings(kafka, request.node.name, assets_interval_seconds=1.0)
+    first, second = random_events("shopper-1", 6), random_events("shopper-2", 6)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(ITEMS)
+        await running.wait_for_items(len(ITEMS))
+        async with admin(settings) as client:
+            await client.delete_topics([settings.topics.asset_profiles])
+        await shop.publish_events(first)
+        await shop.wait_for_lists(first)
+
+        async def has_failed() -> bool:
+            return await running.metric("intentstream_data_quality_failures_total") > 0
+
+        await until(has_failed, "the worker counts the failure", 150)
+        await shop.publish_events(second)
+        await shop.wait_for_lists(second)
+        shown = await run(settings, "assets", "show", "--json")
+        assert await running.stop() == 0
+    assert "publishing profiles failed: " in running.log
+    unknown = json.loads(shown.stdout)["assets"][0]["unknown"]
+    assert "asset_profiles" in unknown["profiles"]
+
+
 async def publish_named(settings: Settings, producer: str, values: list[bytes], user_id: str) -> None:
     """Publish events of a shopper with the name of a producer, in order."""
     sender = AIOKafkaProducer(**client_options(settings.kafka))
@@ -85,6 +123,12 @@ async def publish_named(settings: Settings, producer: str, values: list[bytes], 
         await sender.send_and_wait(topic, value, user_id.encode(), headers=headers)
         await asyncio.sleep(0)
     await sender.stop()
+
+
+async def has_findings(settings: Settings) -> bool:
+    """Return whether the inventory has findings."""
+    done = await run(settings, "assets", "show", "--json")
+    return done.exit_code == 0 and bool(json.loads(done.stdout)["findings"])
 
 
 async def is_profiled(settings: Settings, events: int) -> bool:

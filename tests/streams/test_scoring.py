@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 
+from inference.attributes.names import NAMES
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.filters import Conditions, Filter
 from inference.retrieval.vectors import quantise
 from inference.types import Query, Vector, stable_key
 from streams.contracts.internal import ItemVector
@@ -143,6 +146,22 @@ async def test_updates_change_the_ranked_catalogue(scoring: Scoring, live: LiveC
     await scoring.update(live.take_changes())
     assert scoring.recommender.catalogue.row(stable_key("i3")) is None
     assert len(scoring.recommender.catalogue) == len(ITEMS) - 1
+
+
+async def test_popular_lists_meet_filters_by_derived_values(scoring: Scoring, live: LiveCatalogue) -> None:
+    catalogue = scoring.recommender.catalogue = Catalogue(DIM, derived=NAMES)
+    for item_id, title in (("i7", "A cup, black"), ("i8", "A mug, red"), ("i9", "A pot, black")):
+        vector = quantise(unit_vector(item_id)).tobytes()
+        item = msgspec.structs.replace(item_of(item_id), title=title)
+        live.apply(item_id, ItemVector(item=item, space="m/1", text_hash=1, vector=vector))
+    apply_changes(catalogue, live.take_changes())
+    popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("i8", 0.9), ("i9", 0.5))}
+    await scoring.set_popularity(Popularity(Shares.of(popular)), live)
+    black = Conditions(attributes={"Color": ("Black",)})
+    filters = ((Filter(attributes=black.attributes),), (Filter(without=(black,)),))
+    lists = scoring.popular(QueryBatch.of([Query(k=3), Query(k=3)], DIM).filtered(filters))
+    listed = [[item.item_id for item in lists.items[a:b]] for a, b in zip(lists.starts, lists.starts[1:], strict=False)]
+    assert listed == [["i7", "i9"], ["i8"]]
 
 
 async def test_popular_lists_omit_excluded_and_removed_items(scoring: Scoring, live: LiveCatalogue) -> None:

@@ -12,6 +12,7 @@ from inference.records import Facets, Item
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.filters import Conditions, Filter
 from inference.retrieval.vectors import quantise
+from inference.types import stable_key
 from tests.inference.catalogues import DIM, NUMBERS, unit_vectors
 
 ITEMS = (
@@ -33,8 +34,13 @@ def shop(items: tuple[Item, ...] = ITEMS, derived: tuple[str, ...] = NAMES) -> C
 
 
 def passing(catalogue: Catalogue, **conditions: object) -> set[str]:
-    mask = catalogue.find_matching((Filter(**conditions),)).mask  # type: ignore[arg-type]
-    return {catalogue.item(row).item_id for row in np.flatnonzero(mask).tolist()}
+    wanted = Filter(**conditions)  # type: ignore[arg-type]
+    mask = catalogue.find_matching((wanted,)).mask
+    found = {catalogue.item(row).item_id for row in np.flatnonzero(mask).tolist()}
+    items = {stable_key(each.item_id): each for each in catalogue.items if each is not None}
+    values = catalogue.derived_values(items)
+    assert {each.item_id for key, each in items.items() if wanted.accepts(each, values[key])} == found
+    return found
 
 
 def facets(catalogue: Catalogue) -> Facets:
