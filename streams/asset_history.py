@@ -63,7 +63,8 @@ class HistoryFolder:
         import duckdb
 
         if not self._files("streams"):
-            raise StreamsError(f"{self._folder}: required a history; `intentstream assets record` writes it")
+            detail = "required a recorded hour; `intentstream assets record` adds each one two hours after its start"
+            raise StreamsError(f"{self._folder}: {detail}")
         with _connected() as database:
             for table in TABLES:
                 files = ", ".join(_quoted(each) for each in self._files(table))

@@ -9,11 +9,11 @@ from faust.types import Message
 from inference.types import Item, Vector
 from streams.assets.fields import ITEM, REFUSED
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
+from streams.batch import Folded
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
-from streams.folded import Folded
 from streams.outcomes import OK
-from streams.worker.forwarding import timestamp_ms
+from streams.worker.delivery import timestamp_ms
 
 UNNAMED = "(unnamed)"
 """Producer of messages without the header."""
