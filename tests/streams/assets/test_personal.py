@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.assets.personal import personal_classes
+from streams.assets.personal import MOST_PHONES, personal_classes
 
 
 @pytest.mark.parametrize(("text", "classes"), [
@@ -37,3 +37,17 @@ def test_personal_data_is_found(text: str, classes: list[str]) -> None:
 ])  # fmt: skip
 def test_other_texts_are_not_mistaken_for_it(text: str) -> None:
     assert not personal_classes(text)
+
+
+def test_only_a_few_numbers_of_a_long_text_are_compared_with_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def matcher(text: str, _: None) -> list[object]:
+        compared.append(text)
+        return []
+
+    monkeypatch.setattr("phonenumbers.PhoneNumberMatcher", matcher)
+    assert not personal_classes("+1 2" * 75)
+    assert compared == []
+    personal_classes("+10 000 000 000, " * 10)
+    assert len(compared) == MOST_PHONES
