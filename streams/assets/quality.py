@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from streams.assets.expectations import HIGH, WORDS, Expectation, Expected, Finding
+from streams.assets.expectations import HIGH, WORDS, Expectation, Finding
 from streams.assets.fields import REFUSED
 from streams.assets.measures import Measure, measure_all, refused_measure, unexplained
 from streams.assets.profile import Stream, StreamProfile
-
-__all__ = ["Expectation", "Expected", "Finding", "evaluate", "finding_of", "merged"]
 
 
 def evaluate(

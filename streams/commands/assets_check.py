@@ -15,8 +15,8 @@ from streams.errors import StreamsError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from streams.assets.expectations import Finding
     from streams.assets.monitor import QualityMonitor
-    from streams.assets.quality import Finding
     from streams.assets.sample import Sample
 
 MOST_LINES = 20
