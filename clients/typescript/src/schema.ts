@@ -788,8 +788,7 @@ export interface components {
          *         app_id: the consumer group of the workers.
          *         assets: the assets, by kind and name.
          *         lineage: what feeds what.
-         *         findings: open findings of data quality, the severe ones first. Only workers know them, so `intentstream assets
-         *             show` has none.
+         *         findings: open findings of data quality, the severe ones first.
          */
         Inventory: {
             /** Format: date-time */
