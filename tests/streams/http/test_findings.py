@@ -16,9 +16,9 @@ async def test_a_finding_names_the_producer_the_time_and_the_meaning() -> None:
         assert (await client.get("/v1/assets/findings")).json() == {"findings": []}
         history, quality = AssetHistory(), harness.backend.quality
         for snapshot in snapshots(now_ms):
-            profiles = history.apply(snapshot)
-            assert profiles is not None
-            quality.observe(snapshot, *profiles)
+            window = history.apply(snapshot)
+            assert window is not None
+            quality.observe(snapshot, window)
         quality.evaluate(now_ms)
         (found,) = (await client.get("/v1/assets/findings")).json()["findings"]
     assert (found["producer"], found["topic"], found["type"], found["kind"]) == (
