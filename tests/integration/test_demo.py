@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from training.value.cost_measure import read_worker_costs
+
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(180)]
 ROOT = Path(__file__).parents[2]
 
@@ -124,6 +126,23 @@ def test_the_console_goes_on_after_the_replay_and_marks_what_was_bought_next(tmp
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0, output  # that of the replay
     assert remaining_processes(tmp_path) == []
+
+
+def test_the_costs_of_its_worker_are_read_from_its_metrics(tmp_path: Path) -> None:
+    with start_demo(tmp_path, "--events", "100", "--rate", "60", "--keep") as demo:
+        try:
+            wait_for(demo, "stay up")
+            found = read_worker_costs(wait_for(demo, "metrics  ").split()[1])
+        finally:
+            demo.terminate()
+        demo.communicate(timeout=60)
+    assert sum(found.events.values()) == 100
+    assert {"view", "purchase"} <= {*found.events} <= {"search", "view", "cart", "purchase"}
+    assert {"decode", "retrieve", "rank", "produce"} <= {*found.stages_us}
+    assert found.cpu_us is not None
+    assert found.cpu_us > sum(each for name, each in found.stages_us.items() if name in ("retrieve", "rank"))
+    assert found.memory_bytes is not None
+    assert found.sources
 
 
 def test_the_chinese_demo_speaks_chinese(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,14 @@ from training.commands.progress import phases
 
 if TYPE_CHECKING:
     from training.phases import StartPhase
+    from training.value.cost_measure import WorkerCosts
     from training.value.inputs import Inputs
     from training.value.run import Finished
     from training.value.sections import Limits
     from training.value.study import Study
 
-CHOICES = (
-    "sources", "features", "types", "fields", "context", "attributes", "history", "cost", "sessions", "live", "overlap",
-)  # fmt: skip
+ASSETS = ("sources", "features", "types", "fields", "context", "attributes", "history")
+CHOICES = (*ASSETS, "cost", "sessions", "live", "overlap")
 """Names for `--only`. They are those of `training.value.sections`, which is not imported for `--help`."""
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 RANKERS = ("bundle", "fitted", "retrained")
@@ -93,7 +92,7 @@ class ValueOptions:
         from training.value.sections import Limits
 
         return Limits(minutes=self.minutes, events=self.newest, lists=self.sample, pairs=self.pairs,
-                      tolerance=self.tolerance, metrics=self.metrics)  # fmt: skip
+                      tolerance=self.tolerance)  # fmt: skip
 
 
 @click.command(epilog=EPILOG)
@@ -148,10 +147,11 @@ def value(**arguments: Any) -> None:
 
 def _measured(options: ValueOptions) -> Finished:
     from streams.items.encoded import write_vectors
-    from training.value import run
-    from training.value.runner import running
-    from training.value.store import Store, digest_of
+    from training.value.run import Request
+    from training.value.run import value as measure
+    from training.value.runner import Store, digest_of, running
 
+    worker = _worker_costs(options)
     inputs, vectors = options.inputs, options.output / "vectors.npz"
     study = inputs.load(_note) if inputs.vectors is not None else _loaded(replace(inputs, vectors=vectors))
     with encoding_progress(len(study.items)) as encoded:
@@ -165,14 +165,28 @@ def _measured(options: ValueOptions) -> Finished:
         store = Store(options.output / "replays", digest)
         plan = digest_of(digest, str(options.limits), ",".join(sorted(options.only)), str(options.jobs))
         with running(study, store, inputs, options.jobs) as runner:
-            displays = run.Displays(start_phase, _note, datetime.now(UTC), options.ranker)
-            return run.value(runner, options.output, options.limits, options.only, displays, plan)
+            request = Request(folder=options.output, chosen=options.only, limits=options.limits, ranker=options.ranker,
+                              worker=worker, digest=plan)  # fmt: skip
+            return measure(runner, request, start_phase, _note)
+
+
+def _worker_costs(options: ValueOptions) -> WorkerCosts | None:
+    """Read the metrics of a worker before the replays, so that a wrong URL costs no time."""
+    from training.value.cost_measure import read_worker_costs
+
+    if options.metrics is None:
+        return None
+    if "cost" not in options.only or not options.only & {*ASSETS}:
+        raise ConfigurationError(
+            f"--metrics: required cost and one of {', '.join(ASSETS)} in --only, got {', '.join(sorted(options.only))}"
+        )
+    return read_worker_costs(options.metrics)
 
 
 def _with_fitted_ranker(study: Study, inputs: Inputs, folder: Path, start_phase: StartPhase) -> tuple[Study, Inputs]:
     """Return the study with a ranker that is fitted to all events before the test period, in a bundle in `folder`."""
     from streams.replay import Replay
-    from training.value.fitting import fitted_bundle
+    from training.value.inputs import fitted_bundle
     from training.value.study import Scope
 
     part = study.part(Scope(len(study.interactions), 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 STYLE = """
@@ -45,3 +45,8 @@ def table_of(header: Sequence[str], body: Sequence[str]) -> str:
     """Return a table of header cells, as text, and rows, as HTML."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in header)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells, as text."""
+    return table_of(header, ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows])

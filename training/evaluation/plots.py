@@ -69,6 +69,20 @@ def errors(found: Sequence[Estimate]) -> list[list[float]]:
     return [[max(each.value - each.low, 0) for each in found], [max(each.high - each.value, 0) for each in found]]
 
 
+def changes_plot(names: Sequence[str], changes: Sequence[Estimate], label: str) -> str:
+    """Return changes with their intervals, the first at the top."""
+
+    def named_changes(axes: Axes) -> None:
+        shown = changes[::-1]
+        axes.errorbar([each.value for each in shown], names[::-1], xerr=errors(shown), fmt="o", color=OURS, ecolor=INK)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+
+    return svg_of(0.9 + 0.26 * len(changes), named_changes)
+
+
 def _bars(report: Report, metric: str, k: int) -> str:
     rows = report.rows[::-1]
     found = [row.metrics[metric][str(k)] for row in rows]

@@ -16,6 +16,8 @@ from training.evaluation.report import Calibration, Report, Row
 GROUPS = {"ours": "", "baseline": "", "source": "the system's sources, each alone"}
 DATE = 10
 """The number of characters of the date in an RFC 3339 time."""
+Rows = Sequence[Sequence[str]]
+"""The cells of a table's rows, as text."""
 Cell = tuple[str, float | None]
 """The text of a cell, and the value by which cells are compared."""
 
@@ -42,6 +44,18 @@ def show(report: Report, console: Console) -> None:
     if report.stages_us:
         stages = ", ".join(f"{name} {value:.0f}" for name, value in report.stages_us.items())
         console.print(f"Microseconds, median: {stages} (fold per interaction, others per list)", highlight=False)
+
+
+def terminal_table(title: str, header: Sequence[str], rows: Rows, caption: str | None = None) -> Table:
+    """Return a table whose first column is text and whose other columns are figures."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="", caption=caption
+    )
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def headlines(report: Report) -> list[str]:

@@ -18,19 +18,20 @@ from inference.types import Item, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event, Source, pack_events
-from training.value.rankings import FEATURE_GROUPS
-from training.value.removal import (
+from training.value.lists import FEATURE_GROUPS
+from training.value.study import Part, Study
+from training.value.variants import (
     ATTRIBUTES,
+    COMPLETE,
     DAY_MS,
     FIELD_TITLES,
     FIELDS,
+    Variant,
     context_keys,
     has_attribute,
     without_attributes,
     without_fields,
 )
-from training.value.study import Part, Study
-from training.value.variants import WHOLE, Variant
 
 KINDS = {
     "sources": "source", "features": "feature", "types": "type", "fields": "field", "context": "context",
@@ -58,7 +59,7 @@ class Asset:
     state: State = "measured"
     size: int | None = None
     days: float | None = None
-    variant: Variant = WHOLE
+    variant: Variant = COMPLETE
     ranking: str = ""
 
 

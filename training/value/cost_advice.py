@@ -69,7 +69,7 @@ class AssetCost(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Facts(NamedTuple):
+class AdviceInput(NamedTuple):
     """The figures that the rules read; see `AssetCost`."""
 
     kind: str
@@ -79,7 +79,7 @@ class Facts(NamedTuple):
     coverage: float | None
 
 
-def advise(facts: Facts) -> tuple[Advice, str]:
+def advise(facts: AdviceInput) -> tuple[Advice, str]:
     """Return the advice on an asset, and why."""
     value, between = facts.value, f"{percent(facts.value)}"
     if value.low == value.high == 0.0:

@@ -1,14 +1,18 @@
-"""The cost of data: bytes of events and items, memory of tables, and the time of sources. No I/O."""
+"""The cost of data: bytes of events and items, memory of tables, the time of sources, and the metrics of a worker."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from http.client import HTTPException
+from pathlib import Path
 from time import process_time
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import msgspec
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from inference.pipeline import Recommender
 from inference.placements import Placement
@@ -16,10 +20,23 @@ from inference.queries import QueryBatch
 from inference.retrieval.sources import SOURCES
 from inference.types import Item
 from streams.contracts.messages import Interaction
+from streams.errors import ConfigurationError
 from streams.replay import Replay
 from training.ranker.gather import WARM_UP
 
 MICROSECONDS = 1e6
+TIMEOUT_S = 10.0
+LABELS = {
+    "intentstream_end_to_end_latency_seconds_count": "trigger",
+    "intentstream_stage_duration_seconds_sum": "stage",
+    "intentstream_rocksdb_live_data_bytes": "table",
+    "intentstream_rocksdb_memtable_bytes": "table",
+    "intentstream_recommendations_total": "source",
+    "intentstream_recommendation_items_count": "",
+    "process_cpu_seconds_total": "",
+    "process_resident_memory_bytes": "",
+}
+"""The series of a worker that are read, and the label that splits each; empty for series without labels."""
 JSON_FIELD = 4
 """Bytes of JSON around a field: two quotes, a colon and a comma."""
 NEVER_BYTES = frozenset({"type"})
@@ -177,3 +194,70 @@ def table_of_source(name: str) -> str | None:
     """Return the table that a source reads beside the catalogue, None without one."""
     reads = next(source.reads for source in SOURCES if source.name == name)
     return reads if reads in ("sessions", "transitions", "clicked") else None
+
+
+class WorkerCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """The costs of a running worker since its start.
+
+    Attributes:
+        events: events that a list was delivered for, by type.
+        stages_us: microseconds of each stage of the path of events, per event: elapsed time, with waiting.
+        cpu_us: microseconds of CPU of the whole process per event, with its start and idle time; None if the process
+            exports no time, as on systems without /proc.
+        tables_bytes: live data of each table on disk.
+        memtables_bytes: memory of each table's latest changes, which are not on disk yet.
+        memory_bytes: resident memory of the process, None if it exports none.
+        sources: share of the lists whose first item each source proposed. Several sources may propose one item.
+    """
+
+    events: Mapping[str, float]
+    stages_us: Mapping[str, float]
+    cpu_us: float | None
+    tables_bytes: Mapping[str, float]
+    memtables_bytes: Mapping[str, float]
+    memory_bytes: float | None
+    sources: Mapping[str, float]
+
+
+def read_worker_costs(where: str) -> WorkerCosts:
+    """Read the metrics at a URL or in a file.
+
+    Raises:
+        ConfigurationError: there are none, or the worker has not delivered a list yet.
+    """
+    try:
+        if where.startswith(("http://", "https://")):
+            with urlopen(where, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the user gives the URL, and it is HTTP
+                text = answer.read().decode()
+        else:
+            text = Path(where).read_text(encoding="utf-8")
+        found = worker_costs(text)
+    except (OSError, HTTPException, ValueError) as error:
+        raise ConfigurationError(f"--metrics {where}: required the metrics of a worker, got {error}") from error
+    if not found.events:
+        raise ConfigurationError(f"--metrics {where}: required a worker that has delivered lists, got none")
+    return found
+
+
+def worker_costs(text: str) -> WorkerCosts:
+    """Return the costs from metrics in Prometheus' text format."""
+    sums: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            label = LABELS.get(sample.name)
+            if label is not None and sample.value:
+                sums[sample.name][sample.labels.get(label, "")] = sample.value
+    events = sums["intentstream_end_to_end_latency_seconds_count"]
+    stages = sums["intentstream_stage_duration_seconds_sum"]
+    cpu_s = sums["process_cpu_seconds_total"].get("")
+    number = sum(events.values())
+    lists = sums["intentstream_recommendation_items_count"].get("", 0.0)
+    return WorkerCosts(
+        events=events,
+        stages_us={name: seconds / number * MICROSECONDS for name, seconds in stages.items() if number},
+        cpu_us=None if cpu_s is None or not number else cpu_s / number * MICROSECONDS,
+        tables_bytes=sums["intentstream_rocksdb_live_data_bytes"],
+        memtables_bytes=sums["intentstream_rocksdb_memtable_bytes"],
+        memory_bytes=sums["process_resident_memory_bytes"].get(""),
+        sources={name: each / lists for name, each in sums["intentstream_recommendations_total"].items() if lists},
+    )

@@ -7,28 +7,32 @@ from dataclasses import dataclass
 from html import escape
 
 import msgspec
+import numpy as np
+from matplotlib.axes import Axes
 from rich.console import RenderableType
 
 from streams.replay import Replay
 from training.evaluation.figures import percent
+from training.evaluation.html import html_table
+from training.evaluation.plots import INK, LINES, errors, svg_of
 from training.evaluation.report import Estimate
-from training.value.cost_advice import RULES, AssetCost, Facts, advise
+from training.evaluation.table import Rows, terminal_table
+from training.value.cost_advice import RULES, AdviceInput, AssetCost, advise
 from training.value.cost_measure import (
     Bytes,
     Memory,
     Times,
+    WorkerCosts,
     bytes_of_events,
     bytes_of_items,
     table_of_source,
     times_of,
 )
-from training.value.cost_metrics import Running, read_running
-from training.value.losses import AssetValues
-from training.value.removal import DAY_MS
+from training.value.losses import AssetSection
 from training.value.report import AssetValue
-from training.value.sections import Workplace
-from training.value.session_views import Rows, html_table, terminal_table
+from training.value.sections import RunContext
 from training.value.study import Part
+from training.value.variants import DAY_MS
 
 TIMED_LISTS = 2000
 """Events after which lists are timed, at most."""
@@ -56,7 +60,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     memory: Mapping[str, int]
     event_us: float
     list_us: float
-    running: Running | None
+    running: WorkerCosts | None
     rules: Sequence[str] = RULES
 
 
@@ -87,22 +91,20 @@ class CostSection:
             terminal_table("Tables in memory", PLACES, [(n, _size(b)) for n, b in self.found.memory.items()]),
         ]
         if self.found.running is not None:
-            shown.append(terminal_table("Running worker", ("", "cost"), running_rows(self.found.running)))
+            shown.append(terminal_table("Running worker", ("", "cost"), worker_rows(self.found.running)))
         return shown
 
     def html(self) -> str:
         """Return the chart, the table and the rules."""
-        from training.value.session_charts import value_and_cost
-
         found = self.found
         rules = "".join(f"<li>{escape(rule)}</li>" for rule in found.rules)
         reasons = [(f"{each.kind}: {each.title}", each.advice, each.reason) for each in found.assets]
-        running = "" if found.running is None else html_table(("running worker", "cost"), running_rows(found.running))
+        running = "" if found.running is None else html_table(("running worker", "cost"), worker_rows(found.running))
         return f"""<h2>Cost beside value</h2>
 <p>{found.days:.0f} days with {_size(found.event_bytes)} of events as JSON. An event costs {found.event_us:.0f} µs and
 a list {found.list_us:.0f} µs of CPU in a replay, in one thread and in large batches. The cost of a source is its time,
 that of a type of events the time and the lists of its events, that of others their bytes.</p>
-<figure>{value_and_cost(found.assets)}</figure>
+<figure>{_value_and_cost(found.assets)}</figure>
 {html_table(ASSETS, _rows(found.assets))}
 <h3>Advice</h3>
 <ul>{rules}</ul>
@@ -112,22 +114,46 @@ that of a type of events the time and the lists of its events, that of others th
 {running}"""
 
 
-def costs(workplace: Workplace) -> CostSection | None:
+def _value_and_cost(rows: Sequence[AssetCost]) -> str:
+    """Return each asset by its part of the cost and its value, one colour for each kind."""
+    kinds = list(dict.fromkeys(each.kind for each in rows))
+
+    def value_against_cost(axes: Axes) -> None:
+        for kind, colour in zip(kinds, [*LINES, INK], strict=False):
+            own = [each for each in rows if each.kind == kind]
+            values = [each.value for each in own]
+            axes.errorbar([100 * each.cost_share for each in own], [100 * each.value for each in values],
+                          yerr=100 * np.array(errors(values)), fmt="o", color=colour, ecolor=colour, elinewidth=0.5,
+                          label=kind)  # fmt: skip
+            # The names of assets without any value would cover each other.
+            for each in (each for each in own if each.value.value):
+                axes.annotate(each.name, (100 * each.cost_share, 100 * each.value.value), fontsize=8,
+                              textcoords="offset points", xytext=(5, 4))  # fmt: skip
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel("% of the cost of its kind")
+        axes.set_ylabel("% of the metric lost without it")
+        axes.grid()
+        axes.set_axisbelow(True)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+    return svg_of(5.0, value_against_cost)
+
+
+def costs(context: RunContext) -> CostSection | None:
     """Measure the costs; None unless the values of assets were measured as well."""
-    values = workplace.made.get("assets")
-    if not isinstance(values, AssetValues):
+    values = context.made.get("assets")
+    if not isinstance(values, AssetSection):
         return None
-    study = workplace.study
-    part = study.part(workplace.whole)
+    study = context.study
+    part = study.part(context.full_scope)
     replay = Replay(study.settings, study.bundle, study.records())
     count = len(part.log)
-    advance = workplace.start_phase("Timing sources", count)
+    advance = context.start_phase("Timing sources", count)
     times = times_of(replay, part.log.interactions, max(count - TIMED_LISTS, 0))
     advance(count)
     memory = Memory.of(replay).tables
     events = bytes_of_events(part.log.interactions)
     measured = _Measured(events, bytes_of_items(study.items), memory, times, part, len(study.items))
-    where = workplace.limits.metrics
     return CostSection(
         Costs(
             assets=assets_with_costs(values.found.values, values.found.metric, measured),
@@ -136,7 +162,7 @@ def costs(workplace: Workplace) -> CostSection | None:
             memory=memory,
             event_us=times.event_us,
             list_us=times.list_us,
-            running=None if where is None else read_running(where),
+            running=context.worker,
         )
     )
 
@@ -183,7 +209,7 @@ def assets_with_costs(values: Iterable[AssetValue], metric: str, measured: _Meas
         gains = [max(each.loss[metric].value, 0.0) for each in own]
         for each, (size, cpu_us, memory), weight, gain in zip(own, costs_of, weights, gains, strict=True):
             relative = each.relative if each.relative is not None else Estimate(0.0, 0.0, 0.0)
-            facts = Facts(kind, relative, _part(weight, weights), _part(gain, gains), measured.coverage(each))
+            facts = AdviceInput(kind, relative, _part(weight, weights), _part(gain, gains), measured.coverage(each))
             advice, reason = advise(facts)
             rows.append(
                 AssetCost(
@@ -226,16 +252,17 @@ def _rows(assets: Sequence[AssetCost]) -> Rows:
     ]  # fmt: skip
 
 
-def running_rows(found: Running) -> Rows:
+def worker_rows(found: WorkerCosts) -> Rows:
     """Return the costs of a running worker as rows."""
-    rows = [(f"events of {topic}", f"{number:,.0f}") for topic, number in found.events.items()]
+    rows = [(f"events: {kind}", f"{number:,.0f}") for kind, number in found.events.items()]
     if found.cpu_us is not None:
-        rows.append(("CPU of the process per event, with Kafka", f"{found.cpu_us:.0f} µs"))
-    rows += [(f"stage {name}, per event", f"{value:.0f} µs") for name, value in found.stages_us.items()]
+        rows.append(("CPU of the process per event, with start and idle time", f"{found.cpu_us:,.0f} µs"))
+    rows += [(f"stage {name} per event, elapsed", f"{value:,.0f} µs") for name, value in found.stages_us.items()]
     rows += [(f"table {name} on disk", _size(round(size))) for name, size in found.tables_bytes.items()]
+    rows += [(f"table {name}, not on disk yet", _size(round(size))) for name, size in found.memtables_bytes.items()]
     if found.memory_bytes is not None:
         rows.append(("memory of the process", _size(round(found.memory_bytes))))
-    return rows
+    return [*rows, *((f"first item proposed by {name}", f"{part:.1%}") for name, part in found.sources.items())]
 
 
 def _size(size: int) -> str:

@@ -1,24 +1,30 @@
-"""Loads a study from files, the same in each process."""
+"""Loads a study from files, the same in each process, and writes a bundle with a ranker that is fitted to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, load_bundle
+from inference.errors import InferenceError
 from streams.contracts.jsonlines import read_items
-from streams.contracts.messages import occurred_ms
+from streams.contracts.messages import Interaction, occurred_ms
 from streams.errors import ConfigurationError
 from streams.event_log import read_event_log, without_repeats
 from streams.factory import load_model, profile_rules
 from streams.items.encoded import read_vectors
+from streams.replay import Replay
 from streams.settings import Settings, load_settings
 from training.evaluation.run import settings_of
-from training.value.store import VERSION, digest_of, digest_of_file
-from training.value.study import Study, StudyOptions
+from training.phases import Progress
+from training.ranker.gather import Sampling, ranked_period
+from training.ranker.network import to_onnx
+from training.value.runner import VERSION, digest_of, digest_of_file
+from training.value.study import Study, StudyOptions, fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +84,26 @@ class Inputs:
             msgspec.json.encode(settings_of(self.settings), order="deterministic").decode(),
             str(self.options),
         )
+
+
+def fitted_bundle(
+    replay: Replay, known: Sequence[Interaction], sampling: Sampling, paths: tuple[Path, Path], progress: Progress
+) -> Bundle:
+    """Return the bundle in the first of two folders with a ranker fitted to `known`, written to the second folder.
+
+    If the second folder has been written before, its bundle is returned.
+
+    Raises:
+        BundleError: shoppers acted on nothing, or the first folder is no bundle.
+    """
+    from training.ranker.bundle import with_ranker
+
+    source, target = paths
+    try:
+        return load_bundle(target)
+    except InferenceError:
+        # There is none, or a run was interrupted while it wrote it.
+        shutil.rmtree(target, ignore_errors=True)
+    ranker = fitted(replay, known, sampling, progress)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return with_ranker(source, target, to_onnx(ranker), ranked_period(known, sampling))

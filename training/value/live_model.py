@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from training.log import SEARCH, Log
-from training.value.session_kernels import DAY_MS, Floats, Tally
+from training.value.session_kernels import DAY_MS, Floats, Integers, Tally
 from training.value.session_log import SessionLog
+from training.value.session_study import NewestFirst, SessionStudy, values_of
 
+FITTED = 0.7
+"""Share of the valued lists that the model is fitted to; the others choose the life of priorities."""
+UNBOUNDED = 1 << 40
+MOST_CHOSEN = 4000
+"""Lists for the choice of a life at most."""
 FEATURES = (
     "items", "items squared", "popularity", "least popularity", "new items", "known to the shopper",
     "earlier sessions", "purchases", "carts", "events per item", "events per minute", "hour, sine", "hour, cosine",
@@ -206,3 +213,58 @@ def final_states(sessions: SessionLog) -> npt.NDArray[np.int64]:
     """Return the place of each session's last state, in order of the session's number."""
     last = {record.key: place for place, record in enumerate(sessions.records)}
     return np.array([last[key] for key in sorted(last)], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveStudy:
+    """A model that is fitted to the first part of the valued lists of a study."""
+
+    study: SessionStudy
+
+    @cached_property
+    def parts(self) -> tuple[SessionLog, SessionLog]:
+        """The lists for fitting, and those for choosing."""
+        valued = self.study.valued
+        places = np.arange(len(valued.shoppers))
+        split = round(FITTED * len(places))
+        return valued.take(places[:split]), valued.take(places[split:]).sampled(MOST_CHOSEN, self.study.seed)
+
+    @cached_property
+    def rows(self) -> Floats:
+        """The features of each state of a session."""
+        return features(self.study.log, self.study.whole)
+
+    @cached_property
+    def final(self) -> Integers:
+        """The place of the last state of each session."""
+        return final_states(self.study.whole)
+
+    @cached_property
+    def times(self) -> Integers:
+        """The time of each state."""
+        return np.array([record.at_ms for record in self.study.whole.records], dtype=np.int64)
+
+    @cached_property
+    def keys(self) -> Integers:
+        """The session of each state."""
+        return np.array([record.key for record in self.study.whole.records], dtype=np.int64)
+
+    def valued(self, lists: SessionLog) -> tuple[Tally, Floats, Floats]:
+        """Return the values of sessions in an unbounded table, the curve by age, and the exposure of each state."""
+        advance = self.study.start_phase("Values for the live model", len(lists.shoppers))
+        tally = values_of(lists, table=NewestFirst(UNBOUNDED), progress=advance)
+        curve = age_curve(lists, tally)
+        return tally, curve, exposures(lists, curve)
+
+    @cached_property
+    def model(self) -> tuple[Calibrated, Floats, int]:
+        """The model, the curve by age, and the number of sessions that the model was fitted to.
+
+        It is fitted to the first part of the lists, and calibrated on the second one.
+        """
+        fitted, later = self.parts
+        tally, curve, exposure = self.valued(fitted)
+        own = self.final[self.times[self.final] < later.queries.at_ms[0]]
+        regression = fit(self.rows[own], tally.values[self.keys[own]], exposure[own])
+        tally, _, exposure = self.valued(later)
+        return calibrate(regression, self.rows[own], tally.values[self.keys[own]], exposure[own]), curve, len(own)

@@ -17,19 +17,20 @@ from training.evaluation.figures import metric_title, percent
 from training.evaluation.report import Estimate
 from training.value import views
 from training.value.assets import KINDS, Asset, assets_of, described
+from training.value.lists import ablated_features
 from training.value.planning import MARGIN, SHARE, plan_assets
-from training.value.removal import DAY_MS
 from training.value.report import FROZEN, RETRAINED, Assets, AssetValue
 from training.value.runner import Result
-from training.value.sections import Workplace
-from training.value.study import METRICS, Floats, Job, Part, Scope, Study, ablated_features, ranking
+from training.value.sections import RunContext
+from training.value.study import METRICS, Floats, Job, Part, Scope, Study, ranking
+from training.value.variants import DAY_MS
 
 RECENT_DAYS, FEWEST_RECENT = 7, 100
 """Periods of history are compared on the lists of the first RECENT_DAYS of the test, if there are FEWEST_RECENT."""
 
 
 @dataclass(frozen=True, slots=True)
-class AssetValues:
+class AssetSection:
     """The section."""
 
     found: Assets
@@ -69,45 +70,45 @@ class AssetValues:
         return views.asset_html(self.found)
 
 
-def asset_values(workplace: Workplace) -> AssetValues | None:
+def asset_values(context: RunContext) -> AssetSection | None:
     """Replay the shop without each asset of the chosen kinds. Return None if the shop has no such asset."""
-    study = workplace.study
-    kinds = [kind for kind in KINDS if kind in workplace.chosen]
-    whole = workplace.whole
+    study = context.study
+    kinds = [kind for kind in KINDS if kind in context.chosen]
+    whole = context.full_scope
     assets = assets_of(study, study.part(whole), kinds)
     if not assets:
         return None
     wanted = {study.job(whole, each.variant).key for each in assets if _is_replayed(each)}
     ablations = _ablations(study) if {"sources", "features"} & {*kinds} else 0
-    share = SHARE if "overlap" in workplace.chosen else 1.0
+    share = SHARE if "overlap" in context.chosen else 1.0
     # The user's own number of events is not reduced.
-    limit_s = inf if workplace.limits.events is not None else MARGIN * share * workplace.remaining_s()
-    plan = plan_assets(workplace.costs, whole, len(wanted) + 1, ablations, limit_s, workplace.runner.jobs)
+    limit_s = inf if context.limits.events is not None else MARGIN * share * context.remaining_s()
+    plan = plan_assets(context.costs, whole, len(wanted) + 1, ablations, limit_s, context.runner.jobs)
     scope = plan.scope
     if scope != whole:
         assets = assets_of(study, study.part(scope), kinds)
     part = study.part(scope)
-    workplace.note(
+    context.note(
         f"Single assets: {len(wanted) + 1} replays of the newest {scope.events:,} of {len(study.interactions):,} "
         f"events, {len(part.cases):,} of {part.found:,} lists, about {max(plan.seconds / 60, 0.1):.1f} minutes"
     )
-    results = replayed(workplace, scope, assets, is_ablated=ablations > 0)
+    results = replayed(context, scope, assets, is_ablated=ablations > 0)
     first, k = study.options.primary, study.options.k
     draws = resampled_means(ranking(results[""]), part.cases.user, study.options.seed)
     means = ranking(results[""]).mean(axis=0)
     whole_shop = {name: estimate(float(means[n]), draws[:, n]) for n, name in enumerate(METRICS)}
     values = values_of(study, part, assets, results)
-    return AssetValues(
+    return AssetSection(
         Assets(events=scope.events, cases=len(part.cases), metric=first, k=k, whole=whole_shop, values=values)
     )
 
 
-def replayed(workplace: Workplace, scope: Scope, assets: Sequence[Asset], *, is_ablated: bool) -> Mapping[str, Result]:
+def replayed(context: RunContext, scope: Scope, assets: Sequence[Asset], *, is_ablated: bool) -> Mapping[str, Result]:
     """Run the replays of assets, and return the results by the key of the variant; the whole shop's by an empty one."""
-    study, runner = workplace.study, workplace.runner
-    jobs: dict[str, Job] = {"": study.whole_job(scope, ablated=is_ablated)}
+    study, runner = context.study, context.runner
+    jobs: dict[str, Job] = {"": study.baseline_job(scope, ablated=is_ablated)}
     jobs |= {each.variant.key: study.job(scope, each.variant) for each in assets if _is_replayed(each)}
-    advance = workplace.start_phase("Replays without assets", len(jobs))
+    advance = context.start_phase("Replays without assets", len(jobs))
     futures: dict[Future[Result], str] = {runner.submit(job): key for key, job in jobs.items()}
     for future in as_completed(futures):
         future.result()  # raises the error of a replay at once

@@ -19,17 +19,17 @@ from training.value import views
 from training.value.assets import groups
 from training.value.planning import MARGIN, overlap_seconds, plan_overlap
 from training.value.report import FROZEN, RETRAINED, Overlap, ShapleyValue
-from training.value.sections import Workplace
+from training.value.sections import RunContext
 from training.value.shapley import Coalition, Order, Shapley, Walk, antithetic_orders, shapley, walk
 from training.value.study import METRICS, Floats, Scope, ranking
-from training.value.variants import WHOLE, Variant
+from training.value.variants import COMPLETE, Variant
 
 LISTS = 1000
 """Lists of a replay for Shapley values, at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Overlapping:
+class OverlapSection:
     """The section. `k` is the length of the lists."""
 
     found: Overlap
@@ -60,46 +60,46 @@ class Overlapping:
         return views.overlap_html(self.found, self.k)
 
 
-def overlap(workplace: Workplace) -> Overlapping | None:
+def overlap(context: RunContext) -> OverlapSection | None:
     """Estimate the Shapley values; None if the log has fewer than two groups of assets."""
-    study, limits = workplace.study, workplace.limits
-    whole = Scope(workplace.whole.events, min(limits.lists, LISTS))
+    study, limits = context.study, context.limits
+    whole = Scope(context.full_scope.events, min(limits.lists, LISTS))
     number = len(groups(study, study.part(whole)))
     if number < 2:
         return None
-    jobs = workplace.runner.jobs
-    plan = plan_overlap(workplace.costs, whole, number, MARGIN * workplace.remaining_s(), jobs)
+    jobs = context.runner.jobs
+    plan = plan_overlap(context.costs, whole, number, MARGIN * context.remaining_s(), jobs)
     if limits.events is not None:
         plan = plan._replace(scope=whole)
     if limits.pairs is not None:
         plan = plan._replace(pairs=limits.pairs)
     scope, pairs = plan
-    minutes = overlap_seconds(workplace.costs, plan, number, jobs) / 60
+    minutes = overlap_seconds(context.costs, plan, number, jobs) / 60
     part = study.part(scope)
     players = groups(study, part)
-    workplace.note(
+    context.note(
         f"Shapley values: {len(players)} groups, {pairs} pairs of orders, replays of the newest {scope.events:,} "
         f"events with {len(part.cases):,} of {part.found:,} lists, about {max(minutes, 0.1):.1f} minutes"
     )
-    worth = Coalitions(workplace, scope, [variant for _, variant in players.values()])
+    worth = Coalitions(context, scope, [variant for _, variant in players.values()])
     everyone = frozenset(range(len(players)))
     column = METRICS.index(study.options.primary)
     full, empty = worth(everyone), worth(frozenset())
     tolerance = limits.tolerance * abs(float((full - empty)[:, column].mean()))
     orders = antithetic_orders(len(players), pairs, study.options.seed)
-    walks = _walked(workplace, worth, orders, tolerance)
+    walks = _walked(context, worth, orders, tolerance)
     found = shapley(zip(walks[::2], walks[1::2], strict=True))
     titles = {name: title for name, (title, _) in players.items()}
-    return Overlapping(_reported(worth, titles, found, tolerance), study.options.k)
+    return OverlapSection(_reported(worth, titles, found, tolerance), study.options.k)
 
 
 def _walked(
-    workplace: Workplace, worth: Coalitions, orders: Sequence[tuple[Order, Order]], tolerance: float
+    context: RunContext, worth: Coalitions, orders: Sequence[tuple[Order, Order]], tolerance: float
 ) -> list[Walk]:
     """Return the walk of each order, both of a pair one after the other."""
-    first = METRICS.index(workplace.study.options.primary)
+    first = METRICS.index(context.study.options.primary)
     columns = [first, *_others(first)]
-    advance = workplace.start_phase("Shapley values", 2 * len(orders))
+    advance = context.start_phase("Shapley values", 2 * len(orders))
     is_stopped = Event()
 
     def some_worth(coalition: Coalition) -> Floats:
@@ -114,7 +114,7 @@ def _walked(
 
     # Walks share nothing but the results of replays, so each thread takes the next one. A thread cannot be ended from
     # outside: after Ctrl-C or an error, it ends before its next replay.
-    with ThreadPoolExecutor(workplace.runner.jobs) as threads:
+    with ThreadPoolExecutor(context.runner.jobs) as threads:
         try:
             return list(threads.map(walked, [order for pair in orders for order in pair]))
         except BaseException:
@@ -126,7 +126,7 @@ class Coalitions:
     """The worth of coalitions: replays of the shop that has their assets only.
 
     Args:
-        workplace: the study and its runner.
+        context: the study and its runner.
         scope: the part of the log.
         without: the shop without each player's assets.
 
@@ -135,15 +135,15 @@ class Coalitions:
         visited: the replays so far.
     """
 
-    def __init__(self, workplace: Workplace, scope: Scope, without: Sequence[Variant]) -> None:
-        self.study, self.scope = workplace.study, scope
-        self._runner, self._without = workplace.runner, without
+    def __init__(self, context: RunContext, scope: Scope, without: Sequence[Variant]) -> None:
+        self.study, self.scope = context.study, scope
+        self._runner, self._without = context.runner, without
         self._everyone = frozenset(range(len(without)))
         self.visited: set[str] = set()
 
     def __call__(self, coalition: Coalition) -> Floats:
         """Return the metrics of each case, (cases, METRICS). Safe to call from several threads."""
-        variant = reduce(or_, (self._without[each] for each in sorted(self._everyone - coalition)), WHOLE)
+        variant = reduce(or_, (self._without[each] for each in sorted(self._everyone - coalition)), COMPLETE)
         job = self.study.job(self.scope, variant)
         self.visited.add(job.key)
         return ranking(self._runner.result(job))

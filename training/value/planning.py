@@ -1,4 +1,4 @@
-"""Chooses how much of a log is replayed so that a study fits into a number of minutes. No I/O.
+"""Chooses how much of a log is replayed so that a study fits into a number of minutes.
 
 One small replay is timed first. The time of another one is the time to make it, plus times for each event and each
 list.
@@ -7,10 +7,16 @@ list.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
+
+import msgspec
 
 from training.value.study import Scope
 
+PLAN = "plan.json"
+"""The file in the output folder that keeps the plan of a run."""
 TIMED = Scope(8000, 200)
 """The replay that is timed."""
 FEWEST_EVENTS, FEWEST_LISTS = 3000, 200
@@ -106,3 +112,42 @@ def _rounded(number: int) -> int:
     """Return a number rounded down to two digits."""
     step = int(10 ** max(len(str(number)) - 2, 0))
     return max(number // step * step, 1)
+
+
+class SavedPlan(msgspec.Struct, kw_only=True):
+    """The facts from which a second run makes the same plan: the digest of the first run, its costs and its times."""
+
+    digest: str
+    seconds: list[float]
+    remaining_s: list[float]
+
+
+class Schedule:
+    """The seconds that are left, which are the same in a run that continues an interrupted one.
+
+    Otherwise the second run would choose another part of the log, and none of the results would fit.
+    """
+
+    def __init__(self, path: Path, digest: str, seconds: list[float], limit_s: float) -> None:
+        self._path, self._limit_s, self._began, self._asked = path, limit_s, monotonic(), 0
+        found = _saved_plan(path)
+        is_same = found is not None and found.digest == digest
+        self._kept = (
+            found if found is not None and is_same else SavedPlan(digest=digest, seconds=seconds, remaining_s=[])
+        )
+        self.seconds: Sequence[float] = self._kept.seconds
+
+    def remaining_s(self) -> float:
+        """Return the seconds that are left at this point of the study."""
+        if self._asked == len(self._kept.remaining_s):
+            self._kept.remaining_s.append(max(self._limit_s - (monotonic() - self._began), 1.0))
+            self._path.write_bytes(msgspec.json.encode(self._kept))
+        self._asked += 1
+        return self._kept.remaining_s[self._asked - 1]
+
+
+def _saved_plan(path: Path) -> SavedPlan | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+    except (OSError, msgspec.MsgspecError):
+        return None

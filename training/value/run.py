@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from time import monotonic
 
-import msgspec
 import numpy as np
 from rich.console import Console
 from rich.text import Text
@@ -19,13 +17,13 @@ from training.evaluation.html import document
 from training.evaluation.run import settings_of
 from training.phases import StartPhase
 from training.ranker.provenance import event_hashes, known_share
-from training.value.planning import TIMED, Costs
+from training.value.cost_measure import WorkerCosts
+from training.value.planning import PLAN, TIMED, Costs, Schedule
 from training.value.report import Data, ValueReport
 from training.value.runner import Runner
-from training.value.sections import SECTIONS, Limits, Section, Workplace
+from training.value.sections import SECTIONS, Limits, RunContext, Section
 from training.value.study import SECONDS, Scope
 
-PLAN = "plan.json"
 _FROZEN = "It is the same with and without an asset, so a shop that never had the asset might lose less."
 RANKERS = {
     "bundle": f"Its ranker is frozen. {_FROZEN}",
@@ -36,14 +34,6 @@ RANKERS = {
 """The origin of the ranker in words, by the option `--ranker`."""
 
 
-class Kept(msgspec.Struct, kw_only=True):
-    """The facts from which a second run makes the same plan: the digest of the first run, its costs and its times."""
-
-    digest: str
-    seconds: list[float]
-    remaining_s: list[float]
-
-
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A report and its sections."""
@@ -52,106 +42,85 @@ class Finished:
     sections: Mapping[str, Section]
 
 
-def value(
-    runner: Runner, folder: Path, limits: Limits, chosen: frozenset[str], displays: Displays, digest: str
-) -> Finished:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The request of a user.
+
+    Attributes:
+        folder: the output folder.
+        chosen: names of sections and kinds of assets.
+        limits: the limits that the user sets.
+        ranker: the origin of the ranker: bundle, fitted or retrained.
+        worker: the costs of a running worker; None without its metrics.
+        digest: the digest of the inputs and of the limits: a second run with the same one repeats the first one's plan.
+    """
+
+    folder: Path
+    chosen: frozenset[str]
+    limits: Limits
+    ranker: str
+    worker: WorkerCosts | None
+    digest: str
+
+
+def value(runner: Runner, request: Request, start_phase: StartPhase, say: Callable[[str], None]) -> Finished:
     """Make all chosen sections.
 
     Args:
         runner: runs the replays of the study.
-        folder: the output folder.
-        limits: the limits that the user sets.
-        chosen: names of sections and kinds of assets.
-        displays: progress, and a function that prints a sentence.
-        digest: the digest of the inputs and of the limits: a second run with the same one repeats the first one's plan.
+        request: what is measured.
+        start_phase: starts the progress display of a phase.
+        say: prints a sentence.
 
     Raises:
         ConfigurationError: the log has nothing to predict.
     """
     study = runner.study
-    scope = Scope(min(TIMED.events, len(study.interactions)), min(TIMED.lists, limits.lists))
+    scope = Scope(min(TIMED.events, len(study.interactions)), min(TIMED.lists, request.limits.lists))
     part = study.part(scope)
-    timed = study.whole_job(scope)
+    timed = study.baseline_job(scope)
     study.encode_queries(scope)
-    result = runner.result(timed, displays.start_phase("Timing a replay", len(part.log)))
-    schedule = _Schedule(folder / PLAN, digest, result[SECONDS].tolist(), limits.minutes * 60)
+    result = runner.result(timed, start_phase("Timing a replay", len(part.log)))
+    schedule = Schedule(request.folder / PLAN, request.digest, result[SECONDS].tolist(), request.limits.minutes * 60)
     notes: list[str] = []
     sections: dict[str, Section] = {}
 
     def note(sentence: str) -> None:
         notes.append(sentence)
-        displays.say(sentence)
+        say(sentence)
 
-    workplace = Workplace(
+    context = RunContext(
         study=study,
         runner=runner,
-        folder=folder,
-        chosen=chosen,
-        limits=limits,
+        folder=request.folder,
+        chosen=request.chosen,
+        limits=request.limits,
         costs=Costs.of(schedule.seconds, Scope(len(part.log), len(part.cases))),
         remaining_s=schedule.remaining_s,
-        start_phase=displays.start_phase,
+        start_phase=start_phase,
         note=note,
-        ranker=displays.ranker,
+        ranker=request.ranker,
+        worker=request.worker,
         made=sections,
     )
     for name, spec in SECTIONS.items():
-        section = spec.make(workplace)
+        section = spec.make(context)
         if section is not None:
             sections[name] = section
     if not sections:
-        raise ConfigurationError(f"--only: required data for {', '.join(sorted(chosen))}, got none in this log")
-    return Finished(_report(workplace, sections, notes, displays.now), sections)
+        raise ConfigurationError(f"--only: required data for {', '.join(sorted(request.chosen))}, got none in this log")
+    return Finished(_report(context, sections, notes), sections)
 
 
-@dataclass(frozen=True, slots=True)
-class Displays:
-    """The progress of phases, a function that prints a sentence, the time of the report, the origin of the ranker."""
-
-    start_phase: StartPhase
-    say: Callable[[str], None]
-    now: datetime
-    ranker: str = "bundle"
-
-
-class _Schedule:
-    """The seconds that are left, which are the same in a run that continues an interrupted one.
-
-    Otherwise the second run would choose another part of the log, and none of the results would fit.
-    """
-
-    def __init__(self, path: Path, digest: str, seconds: list[float], limit_s: float) -> None:
-        self._path, self._limit_s, self._began, self._asked = path, limit_s, monotonic(), 0
-        found = _read(path)
-        is_same = found is not None and found.digest == digest
-        self._kept = found if found is not None and is_same else Kept(digest=digest, seconds=seconds, remaining_s=[])
-        self.seconds: Sequence[float] = self._kept.seconds
-
-    def remaining_s(self) -> float:
-        """Return the seconds that are left at this point of the study."""
-        if self._asked == len(self._kept.remaining_s):
-            self._kept.remaining_s.append(max(self._limit_s - (monotonic() - self._began), 1.0))
-            self._path.write_bytes(msgspec.json.encode(self._kept))
-        self._asked += 1
-        return self._kept.remaining_s[self._asked - 1]
-
-
-def _read(path: Path) -> Kept | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def _report(workplace: Workplace, sections: Mapping[str, Section], notes: list[str], now: datetime) -> ValueReport:
-    study, limits = workplace.study, workplace.limits
+def _report(context: RunContext, sections: Mapping[str, Section], notes: list[str]) -> ValueReport:
+    study, limits = context.study, context.limits
     log = study.interactions
-    part = study.part(workplace.whole)
+    part = study.part(context.full_scope)
     tested = part.log.interactions[part.start :]
     fitted_to = study.bundle.manifest.fitted_to
     return ValueReport(
         protocol=study.options.protocol,
-        measured_at=now.isoformat(),
+        measured_at=datetime.now(UTC).isoformat(),
         verdict=" ".join(section.sentence() for section in sections.values()),
         data=Data(
             items=len(study.items),
@@ -166,26 +135,26 @@ def _report(workplace: Workplace, sections: Mapping[str, Section], notes: list[s
             "name": study.bundle.name,
             "version": study.bundle.version,
             "vector_space": study.bundle.vector_space,
-            "ranker": workplace.ranker,
+            "ranker": context.ranker,
             "known_share": 0.0 if study.options.retrained else known_share(fitted_to, event_hashes(tested)),
         },
         options={
             "protocol": study.options.protocol,
             "test_share": study.options.test_share,
             "seed": study.options.seed,
-            "ranker": workplace.ranker,
+            "ranker": context.ranker,
             "k": study.options.k,
             "minutes": limits.minutes,
             "events": limits.events,
             "sample": limits.lists,
             "pairs": limits.pairs,
             "tolerance": limits.tolerance,
-            "jobs": workplace.runner.jobs,
-            "only": ",".join(sorted(workplace.chosen)),
+            "jobs": context.runner.jobs,
+            "only": ",".join(sorted(context.chosen)),
         },
         settings=settings_of(study.settings),
         plan=notes,
-        replays={"run": workplace.runner.ran, "found": workplace.runner.found},
+        replays={"run": context.runner.ran, "found": context.runner.found},
         sections={name: section.to_json() for name, section in sections.items()},
     )
 

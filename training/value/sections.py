@@ -12,6 +12,7 @@ from rich.console import RenderableType
 
 from training.phases import StartPhase
 from training.value.assets import KINDS
+from training.value.cost_measure import WorkerCosts
 from training.value.planning import Costs
 from training.value.runner import Runner
 from training.value.study import Scope, Study
@@ -47,7 +48,6 @@ class Limits:
         lists: lists that are compared, at most.
         pairs: antithetic pairs of orders; None to choose.
         tolerance: share of the worth of all assets at which an order is cut short.
-        metrics: file or URL of the metrics of a running worker; None without one.
     """
 
     minutes: float
@@ -55,11 +55,10 @@ class Limits:
     lists: int
     pairs: int | None
     tolerance: float
-    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class RunContext:
     """The objects that a section works with.
 
     Attributes:
@@ -73,6 +72,7 @@ class Workplace:
         start_phase: starts the progress display of a phase.
         note: adds a sentence to the plan that the report shows, and prints it.
         ranker: the origin of the ranker: bundle, fitted or retrained.
+        worker: the costs of a running worker; None without its metrics.
         made: the sections that were made before this one, by name.
     """
 
@@ -86,10 +86,11 @@ class Workplace:
     start_phase: StartPhase
     note: Callable[[str], None]
     ranker: str = "bundle"
+    worker: WorkerCosts | None = None
     made: Mapping[str, Section]
 
     @property
-    def whole(self) -> Scope:
+    def full_scope(self) -> Scope:
         """The greatest part of the log that may be replayed."""
         events = len(self.study.interactions)
         return Scope(min(self.limits.events or events, events), self.limits.lists)
@@ -103,12 +104,12 @@ class SectionSpec:
     module: str
     function: str
 
-    def make(self, workplace: Workplace) -> Section | None:
+    def make(self, context: RunContext) -> Section | None:
         """Return the section; None if none of its names is chosen, or the log has no data for it."""
-        if not workplace.chosen & {*self.names}:
+        if not context.chosen & {*self.names}:
             return None
-        function: Callable[[Workplace], Section | None] = getattr(import_module(self.module), self.function)
-        return function(workplace)
+        function: Callable[[RunContext], Section | None] = getattr(import_module(self.module), self.function)
+        return function(context)
 
 
 SECTIONS = {

@@ -1,4 +1,4 @@
-"""KNN-Shapley values of sessions, and the ranks of targets by the votes of sessions, over the served table of sessions.
+"""KNN-Shapley and leave-one-out values of sessions, and ranks of targets by the votes of sessions.
 
 A list is a game (Jia et al. 2019, doi:10.14778/3342263.3342637). The players are the sessions that the source finds
 for it. The utility of some of them is the mean share of the targets that their K nearest hold:
@@ -26,6 +26,7 @@ from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.newest import key_of
 from inference.kernels.session_knn import (
+    REACH,
     SCRATCH,
     Rows,
     Scratch,
@@ -37,10 +38,12 @@ from inference.kernels.session_knn import (
     sort_by_key,
 )
 from inference.kernels.session_table import SESSIONS, SessionTable
-from inference.kernels.votes import UNTOUCHED, VOTES, Votes
+from inference.kernels.votes import UNTOUCHED, VOTES, Votes, add_vote
 from inference.types import Keys
 
 DAY_MS = 86_400_000
+TIE = 1e-12
+"""Sums that differ by less, relative to the target's, are equal: subtraction leaves rounding errors."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -107,12 +110,6 @@ def shapley(hits: Floats, size: int, neighbours: int, out: Floats) -> None:
         rank = place + 1
         crowded = max(min(neighbours, rank) * others / rank - neighbours, 0.0) / neighbours
         out[place] = out[place + 1] + (hits[place] - hits[place + 1]) / others * (harmonic + crowded)
-
-
-@kernel(void(float64[::1], int64, float64[::1]), allocates=False)
-def shapley_values(hits: Floats, neighbours: int, out: Floats) -> None:
-    """Write the Shapley values of players with these `hits` (n,), the nearest first, to `out` (n,)."""
-    shapley(hits, len(hits), neighbours, out)
 
 
 @helper
@@ -191,6 +188,37 @@ def add_values(
             tally.uses_by_age[age] += 1
 
 
+@helper
+def in_session(votes: Votes, count: int, item: int) -> bool:
+    """Return whether an item is one of the `count` items of the list's session."""
+    found = False
+    for at in range(count):
+        found |= votes.session[at]["item"] == item
+    return found
+
+
+@helper
+def best_rank(numbers: KeyTable, votes: Votes, touched: int, queries: Queries, query: int) -> int:
+    """Return the rank of a list's best target by its votes, from 1 on; 0 if none has votes.
+
+    Items of the session have no rank. Of equal sums, the one with the lower key is first.
+    """
+    best, count = 0, queries.lengths[query]
+    for target in range(queries.starts[query], queries.starts[query + 1]):
+        key = queries.targets[target]
+        item = find(numbers, key)
+        if item < 0 or votes.sums[item] <= TIE or in_session(votes, count, item):
+            continue
+        rank, total = 1, votes.sums[item]
+        for at in range(touched):
+            other = votes.touched[at]
+            more = votes.sums[other] - total
+            is_before = more > TIE * total or (abs(more) <= TIE * total and numbers.entries[other]["key"] < key)
+            rank += is_before and not in_session(votes, count, other)
+        best = rank if best == 0 else min(best, rank)
+    return best
+
+
 @kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], int32[::1]), allocates=False)
 def rank_targets(
     numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
@@ -204,23 +232,65 @@ def rank_targets(
         size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
         sort_by_key(scratch.near, size)
         touched = add_votes(sessions, scratch.near, size, votes)
-        for at in range(queries.lengths[query]):
-            item = votes.session[at]["item"]
-            if item >= 0:
-                votes.sums[item] = UNTOUCHED
-        best = 0
-        for target in range(queries.starts[query], queries.starts[query + 1]):
-            item = find(numbers, queries.targets[target])
-            if item < 0 or votes.sums[item] <= 0:
-                continue
-            rank, key = 1, queries.targets[target]
-            for at in range(touched):
-                other = votes.touched[at]
-                is_before = votes.sums[other] > votes.sums[item] or (
-                    votes.sums[other] == votes.sums[item] and numbers.entries[other]["key"] < key
-                )
-                rank += is_before
-            best = rank if best == 0 else min(best, rank)
+        ranks[query] = best_rank(numbers, votes, touched, queries, query)
         for at in range(touched):
             votes.sums[votes.touched[at]] = UNTOUCHED
-        ranks[query] = best
+
+
+@helper
+def change(sessions: SessionTable, near: Rows, place: int, sign: float, votes: Votes) -> None:
+    """Add a neighbour's vote, times `sign`, to the sums of its items, without the division by all similarity.
+
+    A sum never becomes negative, which would mean untouched.
+    """
+    slot, shared, similarity = near[place]["slot"], near[place]["shared"], near[place]["similarity"]
+    nearest = 0
+    while sessions.items[slot, nearest] != shared:
+        nearest += 1
+    for at in range(sessions.lengths[slot]):
+        item = sessions.items[slot, at]
+        votes.sums[item] = max(votes.sums[item] + sign * similarity / (1 + abs(at - nearest) / REACH), 0.0)
+
+
+@helper
+def reciprocal(rank: int, longest: int) -> float:
+    """Return 1 / rank, 0 without a rank and beyond the rank `longest`."""
+    return 1.0 / rank if 0 < rank <= longest else 0.0
+
+
+@kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[::1]), allocates=False)
+def add_leave_one_out(
+    numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
+    values: Floats,
+) -> None:  # fmt: skip
+    """Add to `values` (sessions,) what the reciprocal rank of some lists loses without each session.
+
+    A session that is left out gives its place to the next most similar one. The sample of the newest sessions stays as
+    it is. The arguments are those of `add_values`; `bounds` ends with the number that vote and the length of a list.
+    """
+    near, neighbours, longest = scratch.near, bounds[2], bounds[3]
+    for query in range(bounds[0], bounds[1]):
+        size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
+        sort_best_first(near, size)
+        voting = min(size, neighbours)
+        # The first one that does not vote moves up if another one is left out.
+        is_crowded = size > neighbours
+        touched = 0
+        for place in range(voting + is_crowded):
+            slot = near[place]["slot"]
+            for at in range(sessions.lengths[slot]):
+                touched = add_vote(votes, touched, sessions.items[slot, at], 0.0)
+        for place in range(voting):
+            change(sessions, near, place, 1.0, votes)
+        whole = reciprocal(best_rank(numbers, votes, touched, queries, query), longest)
+        for place in range(voting):
+            change(sessions, near, place, -1.0, votes)
+            if is_crowded:
+                change(sessions, near, neighbours, 1.0, votes)
+            left = reciprocal(best_rank(numbers, votes, touched, queries, query), longest)
+            values[np.int64(key_of(sessions.newest, near[place]["slot"]))] += whole - left
+            if is_crowded:
+                change(sessions, near, neighbours, -1.0, votes)
+            change(sessions, near, place, 1.0, votes)
+        for at in range(touched):
+            votes.sums[votes.touched[at]] = UNTOUCHED

@@ -13,14 +13,12 @@ from inference.retrieval.sessions import WIDTH
 from inference.types import SessionItems, stable_key
 from training.evaluation.cases import Cases
 from training.log import SEARCH, Log
-from training.value.session_kernels import Queries
+from training.value.session_kernels import Integers, Queries
 
 REFRESH_MS = 60_000
 """Interval of event time at which sessions reach the table, as in `evaluate`."""
 SHOPPER_MARK = 0xFFFF
 FEWEST_ITEMS = 2
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

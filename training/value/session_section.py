@@ -9,35 +9,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import RenderableType
 
 from inference.retrieval.sessions import NEIGHBOURS
-from streams.replay import Replay
+from streams.settings import Settings
+from training.bootstrap import resampled_means
+from training.evaluation.estimates import estimate
 from training.evaluation.figures import relation
-from training.evaluation.metrics import at_k, gains
-from training.evaluation.system_pass import item_numbers
+from training.evaluation.report import Estimate
+from training.log import Log
 from training.value import session_views
-from training.value.rankings import whole
-from training.value.removal import Kept
-from training.value.replayed import ListPass, moments
-from training.value.sections import Workplace
-from training.value.session_groups import ages, consent, groups
-from training.value.session_kernels import Floats
-from training.value.session_planting import planted
-from training.value.session_removal import RANDOM, WORST, chosen, removal, removals
-from training.value.session_report import Candidate, Removal, SessionValues
-from training.value.session_study import Integers, SessionStudy, session_study
-from training.value.study import Part, Progress, Scope
+from training.value.report import Age, Candidate, Consent, Group, SessionValues
+from training.value.sections import RunContext
+from training.value.session_checks import (
+    WORST,
+    WORST_SHARE,
+    chosen,
+    planted,
+    removals,
+    whole_system_removals,
+)
+from training.value.session_kernels import Floats, Integers, Tally
+from training.value.session_study import SessionStudy, session_study
 
 FILE = "worst-sessions.csv"
-WORST_SHARE = 0.01
-"""Share of the sessions that are named as candidates for removal."""
 SHOWN = 20
 """Candidates in the report; the file has all."""
 LISTS_PER_MINUTE = 800
 """Lists that sessions are valued by, for each minute that the study may take."""
-REPLAYED_SHARE = 0.4
-"""Share of the time that is left in which the whole system may be replayed without the worst sessions."""
+AGES = (0, 1, 7, 30, 90, 180)
+"""Ages in days at which a row of the table begins."""
+COUNTS = ((1, 1, "1"), (2, 4, "2–4"), (5, 9, "5–9"), (10, 19, "10–19"), (20, None, "20+"))
+ITEMS = ((2, 2, "2"), (3, 5, "3–5"), (6, 10, "6–10"), (11, 20, "11–20"), (21, None, "21+"))
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+UNKNOWN = "unknown"
+MOST_PRODUCERS = 20
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +80,27 @@ class SessionSection:
         return session_views.html(self.found)
 
 
-def study_of(workplace: Workplace) -> SessionStudy:
+def study_of(context: RunContext) -> SessionStudy:
     """Return the sessions of the whole log, and as many lists as fit into the time."""
-    part = workplace.study.part(workplace.whole)
-    lists = round(LISTS_PER_MINUTE * workplace.limits.minutes)
-    options = workplace.study.options
-    return session_study(part.log, options.protocol, part.start, workplace.start_phase, options.seed, lists)
+    part = context.study.part(context.full_scope)
+    lists = round(LISTS_PER_MINUTE * context.limits.minutes)
+    options = context.study.options
+    return session_study(part.log, options.protocol, part.start, context.start_phase, options.seed, lists)
 
 
-def session_values(workplace: Workplace) -> SessionSection | None:
+def session_values(context: RunContext) -> SessionSection | None:
     """Measure the value of sessions; None if no session before the test has two items."""
-    study = study_of(workplace)
+    study = study_of(context)
     if not len(study.known) or not len(study.valued.shoppers) or not len(study.tested.shoppers):
         return None
-    workplace.note(
+    context.note(
         f"Sessions: {len(study.known):,} are valued by {len(study.valued.shoppers):,} lists before the test, and "
         f"removed for {len(study.tested.shoppers):,} lists of the test"
     )
     tally = study.tally
-    effects = [*removals(study), *_of_the_whole_system(workplace, study)]
+    effects = [*removals(study), *whole_system_removals(context, study)]
     candidates = list(_candidates(study))
-    _write(workplace.folder / FILE, study, candidates)
+    _write(context.folder / FILE, study, candidates)
     values = tally.values[study.known]
     return SessionSection(
         SessionValues(
@@ -106,7 +115,7 @@ def session_values(workplace: Workplace) -> SessionSection | None:
             agreement=study.agreement(),
             stable=study.stability(),
             consent=consent(study),
-            groups=groups(study, workplace.study.settings),
+            groups=groups(study, context.study.settings),
             ages=ages(tally),
             removals=effects,
             planted=list(planted(study)),
@@ -114,36 +123,6 @@ def session_values(workplace: Workplace) -> SessionSection | None:
         ),
         study,
     )
-
-
-def _of_the_whole_system(workplace: Workplace, study: SessionStudy) -> Iterator[Removal]:
-    """Yield the effects on the lists of the whole system of removing all events of the worst and of random sessions."""
-    scope = workplace.whole
-    part = workplace.study.part(scope)
-    needed_s = 3 * workplace.costs.seconds(Scope(len(part.log), len(part.cases)))
-    if needed_s > REPLAYED_SHARE * workplace.remaining_s():
-        workplace.note("The whole system was not replayed without the worst sessions: it takes too long (--minutes)")
-        return
-    advance = workplace.start_phase("Replays without sessions", 3 * len(part.log))
-    nothing = np.zeros(0, dtype=np.int64)
-    before = _reciprocal_ranks(workplace, part, nothing, advance)
-    for by in (WORST, RANDOM):
-        sessions = chosen(study, by, WORST_SHARE)
-        after = _reciprocal_ranks(workplace, part, sessions, advance)
-        yield removal(study, (by, WORST_SHARE), len(sessions), before, after, part.cases.user, whole=True)
-
-
-def _reciprocal_ranks(workplace: Workplace, part: Part, sessions: Integers, advance: Progress) -> Floats:
-    """Replay the system without the events of some sessions, and return the reciprocal rank of each case."""
-    study, log = workplace.study, part.log
-    numbers = np.flatnonzero(~np.isin(log.session, sessions))
-    kept = Kept([log.interactions[number] for number in numbers.tolist()], numbers)
-    replay = Replay(study.settings, study.bundle, study.records())
-    listed = ListPass(replay, item_numbers(replay, log), study.options.k, whole).run(
-        kept, moments(log, part.cases, kept), 0, advance
-    )
-    targets = part.cases.targets
-    return at_k(gains(listed.lists[""], targets), targets, study.options.k)["mrr"]
 
 
 def _candidates(study: SessionStudy) -> Iterator[tuple[Candidate, str]]:
@@ -181,3 +160,101 @@ def _write(path: Path, study: SessionStudy, candidates: Sequence[tuple[Candidate
 
 def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+
+def groups(study: SessionStudy, settings: Settings) -> list[Group]:
+    """Return the groups of sessions that have more than one member kind."""
+    known, owner = study.known, study.owner
+    values, owners = study.tally.values[known], owner[known]
+    sessions_of = np.bincount(owners, minlength=int(owner.max()) + 1)[owners]
+    lengths = np.zeros(study.whole.sessions, dtype=np.int64)
+    for record in study.whole.records:
+        lengths[record.key] = len(record.items)
+    parts: list[tuple[str, str, Bools]] = [
+        *(("sessions of the shopper", name, part) for name, part in _by_count(sessions_of, COUNTS)),
+        *(("items", name, part) for name, part in _by_count(lengths[known], ITEMS)),
+    ]
+    is_robot = robots(study.log, settings)[owners]
+    if is_robot.any():
+        parts += [("robots", "robots", is_robot), ("robots", "people", ~is_robot)]
+    producers = producers_of(study.log, study.whole.sessions)[known]
+    names, counts = np.unique(producers, return_counts=True)
+    if len(names) > 1:
+        most = names[np.argsort(-counts, kind="stable")[:MOST_PRODUCERS]].tolist()
+        parts += [("producer", name, producers == name) for name in most]
+    total = float(values.sum())
+    return [
+        Group(
+            by=by,
+            name=name,
+            sessions=int(part.sum()),
+            shoppers=len(np.unique(owners[part])),
+            share=float(values[part].sum() / total) if total else 0.0,
+            per_session=mean_of(values[part], owners[part], study.seed),
+            negative=float((values[part] < 0).mean()),
+        )
+        for by, name, part in parts
+        if part.any()
+    ]
+
+
+def _by_count(counts: Integers, ranges: Sequence[tuple[int, int | None, str]]) -> Iterator[tuple[str, Bools]]:
+    for least, most, name in ranges:
+        yield name, (counts >= least) & (counts <= (counts if most is None else most))
+
+
+def mean_of(values: Floats, clusters: Integers, seed: int) -> Estimate:
+    """Return a mean with its interval over clusters."""
+    return estimate(float(values.mean()), resampled_means(values[:, None], clusters, seed)[:, 0])
+
+
+def robots(log: Log, settings: Settings) -> Bools:
+    """Return for each shopper whether they have more events in a minute or a day than a person makes, (shoppers,).
+
+    The limits are those of the system, which learns nothing from such a shopper for the rest of that day.
+    """
+    learning = settings.learning
+    found = np.zeros(int(log.user.max()) + 1, dtype=np.bool_)
+    for span_ms, most in ((MINUTE_MS, learning.robot_events_per_minute), (DAY_MS, learning.robot_events_per_day)):
+        spans = log.user.astype(np.int64) * (int(log.at_ms.max()) // span_ms + 1) + log.at_ms // span_ms
+        _, places, counts = np.unique(spans, return_index=True, return_counts=True)
+        found[log.user[places[counts > most]]] = True
+    return found
+
+
+def producers_of(log: Log, sessions: int) -> npt.NDArray[np.str_]:
+    """Return the producer of each session's first event, from its context; UNKNOWN without one, (sessions,)."""
+    names = [UNKNOWN] * sessions
+    for session, interaction in zip(log.session[::-1].tolist(), reversed(log.interactions), strict=False):
+        producer = interaction.context.get("producer")
+        names[session] = producer if isinstance(producer, str) and producer else UNKNOWN
+    return np.array(names)
+
+
+def consent(study: SessionStudy) -> Consent:
+    """Return the value of a shopper's sessions."""
+    owners, values = study.owner[study.known], study.tally.values[study.known]
+    shoppers, places = np.unique(owners, return_inverse=True)
+    sums = np.bincount(places, weights=values).astype(np.float64)
+    top = np.sort(sums)[::-1][: max(len(sums) // 10, 1)]
+    return Consent(
+        shoppers=len(shoppers),
+        mean=mean_of(sums, shoppers, study.seed),
+        quantiles={f"{each:g}": float(np.quantile(sums, each)) for each in (0.05, 0.25, 0.5, 0.75, 0.95)},
+        top=float(top.sum() / sums.sum()) if sums.sum() else 0.0,
+        negative=float((sums < 0).mean()),
+    )
+
+
+def ages(tally: Tally) -> list[Age]:
+    """Return the value of sessions by their age at the time of the list."""
+    total, uses = float(tally.by_age.sum()), int(tally.uses_by_age.sum())
+    return [
+        Age(
+            since=since,
+            until=until,
+            share=float(tally.by_age[since:until].sum()) / total if total else 0.0,
+            uses=float(tally.uses_by_age[since:until].sum()) / max(uses, 1),
+        )
+        for since, until in zip(AGES, (*AGES[1:], None), strict=True)
+    ]

@@ -1,36 +1,19 @@
-"""The sections on sessions, cost and the live value model, for the terminal and as HTML."""
+"""The section on sessions, for the terminal and as HTML with plots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from rich import box
+import numpy as np
+from matplotlib.axes import Axes
 from rich.table import Table
 
 from training.evaluation.figures import change, relation, share
-from training.evaluation.html import table_of
-from training.value.session_report import SessionValues
-
-Rows = Sequence[Sequence[str]]
-
-
-def terminal_table(title: str, header: Sequence[str], rows: Rows, caption: str | None = None) -> Table:
-    """Return a table for the terminal. The first column is text."""
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="", caption=caption
-    )
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table for the page."""
-    return table_of(header, ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows])
-
+from training.evaluation.html import html_table
+from training.evaluation.plots import BASELINE, INK, LINES, OURS, SOURCE, changes_plot, svg_of
+from training.evaluation.table import Rows, terminal_table
+from training.value.report import Age, Planted, Removal, SessionValues
 
 GROUPS = ("group", "sessions", "shoppers", "part of the value", "value of a session, 95%", "negative")
 AGES = ("age in days", "part of the value", "part of the neighbours")
@@ -110,8 +93,6 @@ def tables(found: SessionValues) -> list[Table]:
 
 def html(found: SessionValues) -> str:
     """Return the section for the page."""
-    from training.value import session_charts as charts
-
     header, rows = planted_rows(found)
     worst = [
         (each.session_id or "", each.began[:16], f"{each.items}", f"{each.lists:,}", f"{each.value:+.4f}")
@@ -121,17 +102,61 @@ def html(found: SessionValues) -> str:
 <p>KNN-Shapley values: each list divides the share of its nearest sessions that hold the next item among these sessions.
 {escape(note(found))} {escape(consent_sentence(found))}</p>
 {html_table(GROUPS, group_rows(found))}
-<figure>{charts.ages(found.ages)}</figure>
+<figure>{_ages_plot(found.ages)}</figure>
 {html_table(AGES, age_rows(found))}
 <h3>Later lists without some sessions</h3>
-<figure>{charts.removals(found.removals)}</figure>
+<figure>{_removals_plot(found.removals)}</figure>
 {html_table(REMOVALS, removal_rows(found))}
 <h3>Planted bad sessions</h3>
 <p>Bad sessions were planted among the real ones. The table says how many of the k sessions with the lowest values they
 are.</p>
-<figure>{charts.precision(found.planted)}</figure>
+<figure>{_precision_plot(found.planted)}</figure>
 {html_table(header, rows)}
 <h3>Candidates for removal</h3>
 <p>The sessions of the lowest values: look for robots and broken trackers. <code>worst-sessions.csv</code> has the worst
 1% with their shoppers.</p>
 {html_table(("session", "began", "items", "lists", "value"), worst)}"""
+
+
+def _removals_plot(rows: Sequence[Removal]) -> str:
+    names = [f"{each.by}, {each.share:.0%}{', whole system' if each.whole else ''}" for each in rows]
+    label = "change of MRR@20 on later lists without these sessions"
+    return changes_plot(names, [each.change for each in rows], label)
+
+
+def _precision_plot(rows: Sequence[Planted]) -> str:
+    """Return the precision among the k lowest values, for each kind of planted session."""
+
+    def planted_precision(axes: Axes) -> None:
+        for each, colour in zip(rows, LINES, strict=False):
+            for shown, style, by in ((each.shown, "-", "Shapley"), (each.shown_by_leaving_out, ":", "leave-one-out")):
+                k = np.linspace(1, 2 * each.sessions, len(shown))
+                axes.plot(k, shown, style, color=colour, label=f"{each.name}, {by}")
+            axes.axhline(each.chance, color=SOURCE, linewidth=0.8)
+        axes.set_xlabel("k sessions of the lowest value")
+        axes.set_ylabel("share of planted ones")
+        axes.set_ylim(0, 1)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+    return svg_of(3.6, planted_precision)
+
+
+def _ages_plot(rows: Sequence[Age]) -> str:
+    """Return the shares of the value and of the neighbours by age."""
+    names = [f"{each.since}–{each.until}" if each.until else f"{each.since}+" for each in rows]
+
+    def session_ages(axes: Axes) -> None:
+        places = np.arange(len(rows))
+        axes.bar(places - 0.2, [each.share for each in rows], 0.4, color=OURS, label="value")
+        axes.bar(places + 0.2, [each.uses for each in rows], 0.4, color=BASELINE, label="neighbours")
+        axes.set_xticks(places, names)
+        axes.set_xlabel("age of the session in days")
+        axes.set_ylabel("share")
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.legend()
+
+    return svg_of(3.2, session_ages)

@@ -12,10 +12,8 @@ over cases come from the same permutations. The first metric decides when an ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -110,25 +108,3 @@ def shapley(walks: Iterable[tuple[Walk, Walk]]) -> Shapley:
     if total is None:
         raise ValueError("walks: required at least one pair, got none")
     return Shapley(total / len(by_pair), np.stack(by_pair), cut / max(steps, 1))
-
-
-def exact(players: int, worth: Worth) -> Floats:
-    """Return the values (players, n, m) from all 2^players coalitions, for few players."""
-    everyone = range(players)
-    values = []
-    for player in everyone:
-        others = [each for each in everyone if each != player]
-        parts = [
-            (worth(frozenset(some) | {player}) - worth(frozenset(some))) / (players * comb(players - 1, size))
-            for size in range(players)
-            for some in combinations(others, size)
-        ]
-        values.append(np.sum(parts, axis=0))
-    return np.stack(values)
-
-
-def coalitions_of(orders: Sequence[tuple[Order, Order]]) -> set[Coalition]:
-    """Return every coalition that the orders visit if none is cut short."""
-    return {
-        frozenset(order[:size]) for pair in orders for order in pair for size in range(len(order) + 1)
-    }  # fmt: skip

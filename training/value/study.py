@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,26 +27,22 @@ from training.evaluation.metrics import at_k, gains
 from training.evaluation.plan import PRIMARY
 from training.evaluation.system_pass import item_numbers
 from training.log import Log, first_tested, read_log
-from training.ranker.gather import Sampling
-from training.value.fitting import fitted, rules
-from training.value.rankings import Ablations, whole
-from training.value.removal import kept_events, without_attributes
-from training.value.replayed import ListPass, Rankings, moments
-from training.value.variants import NO_NAMES, Variant
+from training.phases import Progress, no_progress
+from training.ranker.gather import Sampling, as_examples, example_lists, first_ranked
+from training.ranker.network import Ranker
+from training.value.lists import Ablations, ListPass, Rankings, ablated_features, full_ranking, moments
+from training.value.variants import NO_NAMES, Variant, remaining_events, without_attributes
 
 METRICS = ("hr", "mrr", "ndcg", "recall", "predicted")
 """The columns of a result. `predicted` is the number of actions on the list's items that the ranker expects."""
+LISTS, AFTER, NEGATIVES = 6000, 0.3, 60
+"""A ranker is fitted to about LISTS lists, after the share AFTER of the learning period, with NEGATIVES each."""
 UNUSED = 6
 """Replays that are kept to be copied, the latest used, each with its catalogue."""
 SECONDS = "seconds"
 """The name of a result's times: of making the replay with its ranker, of the events, and of the lists, float64 (3,)."""
 
 Floats = npt.NDArray[np.float64]
-Progress = Callable[[int], None]
-
-
-def silent(_steps: int) -> None:
-    """Show no progress."""
 
 
 class Scope(NamedTuple):
@@ -147,7 +143,7 @@ class Study:
             self._parts[scope] = found
         return found
 
-    def records(self, attributes: frozenset[str] = NO_NAMES, progress: Progress = silent) -> list[ItemVector]:
+    def records(self, attributes: frozenset[str] = NO_NAMES, progress: Progress = no_progress) -> list[ItemVector]:
         """Return the encoded catalogue without some attributes."""
         found = self._records.get(attributes)
         if found is None:
@@ -176,26 +172,26 @@ class Study:
             shared += (record, record.item, record.vector)
         return deepcopy(unused, {id(each): each for each in shared})
 
-    def replay(self, job: Job, progress: Progress = silent) -> dict[str, npt.NDArray[np.generic]]:
+    def replay(self, job: Job, progress: Progress = no_progress) -> dict[str, npt.NDArray[np.generic]]:
         """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking, and the times."""
         part, variant = self.part(job.scope), job.variant
-        kept = kept_events(part.log, variant, part.start)
+        events = remaining_events(part.log, variant, part.start)
         began = perf_counter()
         replay = self.new_replay(variant.attributes)
         learned = 0
         scorer: ScoresFeatures = self.bundle.scorer
         if variant.fitted:
-            learned = int(np.searchsorted(kept.numbers, part.start))
-            scorer = fitted(replay, kept.interactions[:learned], self.fitting_rules(learned))
+            learned = int(np.searchsorted(events.numbers, part.start))
+            scorer = fitted(replay, events.interactions[:learned], self.fitting_rules(learned))
             replay.recommender.set_scorer(scorer)
         made_s = perf_counter() - began
-        wanted = moments(part.log, part.cases, kept, is_anonymous="user_id" in variant.fields)
-        rankings: Rankings = whole
+        wanted = moments(part.log, part.cases, events, is_anonymous="user_id" in variant.fields)
+        rankings: Rankings = full_ranking
         if job.ablated:
             rankings = Ablations(scorer, replay.recommender.source_names, ablated_features())
         began = perf_counter()
         list_pass = ListPass(replay, item_numbers(replay, part.log), self.options.k, rankings)
-        listed = list_pass.run(kept, wanted, learned, progress)
+        listed = list_pass.run(events, wanted, learned, progress)
         elapsed_s = perf_counter() - began
         found: dict[str, npt.NDArray[np.generic]] = {
             SECONDS: np.array([made_s, elapsed_s - listed.rank_s, listed.rank_s])
@@ -207,7 +203,7 @@ class Study:
             found[f"ranking:{name}"] = np.stack([*columns, listed.predicted[name]], axis=1).astype(np.float32)
         return found
 
-    def whole_job(self, scope: Scope, *, ablated: bool = False) -> Job:
+    def baseline_job(self, scope: Scope, *, ablated: bool = False) -> Job:
         """Return the replay of the shop with all data."""
         return Job(scope=scope, variant=Variant(fitted=self.options.retrained), ablated=ablated)
 
@@ -237,10 +233,23 @@ def ranking(result: Mapping[str, npt.NDArray[np.generic]], name: str = "") -> Fl
     return result[f"ranking:{name}"].astype(np.float64)
 
 
-def ablated_features() -> dict[str, tuple[str, ...]]:
-    """Return the features that are left out together, by the name of the ranking."""
-    from inference.ranking.features import FEATURES
-    from training.value.rankings import FEATURE_GROUPS
+def rules(learning: int, seed: int, session_gap_ms: int, *, with_arrivals: bool) -> Sampling:
+    """Return the rules that select examples from a learning period of so many events."""
+    share = min(1.0, LISTS / max((1 - AFTER) * learning, 1))
+    return Sampling(seed, AFTER, share, share if with_arrivals else 0.0, NEGATIVES, session_gap_ms=session_gap_ms)
 
-    groups = {f"group:{name}": names for name, names in FEATURE_GROUPS.items()}
-    return groups | {f"feature:{name}": (name,) for name in FEATURES}
+
+def fitted(
+    replay: Replay, known: Sequence[Interaction], sampling: Sampling, progress: Progress = no_progress
+) -> Ranker:
+    """Learn the events of the learning period, and return a ranker that is fitted to them. Needs scipy.
+
+    Raises:
+        BundleError: shoppers acted on nothing.
+    """
+    from training.ranker.fit import fit
+
+    first = first_ranked(known, sampling)
+    replay.learn(known[:first])
+    progress(first)
+    return fit(as_examples(list(example_lists(replay, known, sampling, progress, learned=first))), seed=sampling.seed)

@@ -1,9 +1,23 @@
-"""A shop with less data: what is left out of its events and of its catalogue. No I/O."""
+"""A shop with less data: what is left out of its events and of its catalogue. No I/O.
+
+Each function returns changed copies. A removed value becomes what a shop sends that does not collect it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Item
+from streams.contracts.messages import Interaction, Search
+from training.log import Log
 
 Names = frozenset[str]
 NO_NAMES: Names = frozenset()
@@ -51,5 +65,119 @@ class Variant:
         return self
 
 
-WHOLE = Variant()
+COMPLETE = Variant()
 """The shop with all data."""
+
+
+NO_TEXT = " "
+"""A text without words. The contract requires a title and a query that are not empty."""
+DAY_MS = 86_400_000
+Integers = npt.NDArray[np.int64]
+
+
+def _anonymous(interaction: Interaction, session: int) -> dict[str, Any]:
+    return {"user_id": f"{interaction.user_id}/{session}"}
+
+
+def _dated(interaction: Interaction, _session: int) -> dict[str, Any]:
+    day = interaction.occurred_at.astimezone(UTC).date()
+    return {"occurred_at": datetime(day.year, day.month, day.day, tzinfo=UTC)}
+
+
+def _without_query(interaction: Interaction, _session: int) -> dict[str, Any]:
+    return {"query": NO_TEXT} if isinstance(interaction, Search) else {}
+
+
+def _without(name: str, empty: object) -> Callable[[Interaction, int], dict[str, Any]]:
+    def changes(interaction: Interaction, _session: int) -> dict[str, Any]:
+        return {name: empty} if getattr(interaction, name, empty) != empty else {}
+
+    return changes
+
+
+FIELDS: Mapping[str, Callable[[Interaction, int], dict[str, Any]]] = {
+    "user_id": _anonymous,
+    "session_id": _without("session_id", None),
+    "occurred_at": _dated,
+    "query": _without_query,
+    "price": _without("price", None),
+    "quantity": _without("quantity", None),
+    "recommendation_id": _without("recommendation_id", None),
+}
+"""The changes of an event without each field, by the event and the number of its session."""
+FIELD_TITLES = {
+    "user_id": "shopper's id: each session is a new shopper",
+    "session_id": "session's id: pauses part sessions",
+    "occurred_at": "time of day: only dates are left",
+    "query": "text of searches",
+    "price": "price paid",
+    "quantity": "quantity",
+    "recommendation_id": "list that led to the action",
+}
+ATTRIBUTES: Mapping[str, object] = {
+    "title": NO_TEXT, "description": None, "category": (), "brand": None, "price": None, "attributes": {},
+    "released_at": None, "seller": None, "currency": None, "list_price": None, "url": None, "image_url": None,
+}  # fmt: skip
+"""The value of each attribute of an item that lacks it. `item_id` and `in_stock` cannot be missing."""
+
+
+class RemainingEvents(NamedTuple):
+    """The events that remain, in order, and their numbers in the log, int64 (n,)."""
+
+    interactions: Sequence[Interaction]
+    numbers: Integers
+
+
+def remaining_events(log: Log, variant: Variant, start: int) -> RemainingEvents:
+    """Return the events that a variant of the shop has. `start` is the first interaction of the test period."""
+    is_kept = np.ones(len(log), dtype=np.bool_)
+    if variant.types:
+        is_kept &= np.array([each.type not in variant.types for each in log.interactions], dtype=np.bool_)
+    age_days = (log.at_ms[start] - log.at_ms) / DAY_MS
+    for newest, oldest in variant.ages:
+        is_kept[:start] &= ~((age_days > newest) & (age_days <= oldest))[:start]
+    numbers = np.flatnonzero(is_kept)
+    chosen = [log.interactions[number] for number in numbers.tolist()]
+    if variant.fields or variant.context:
+        sessions = log.session[numbers].tolist()
+        chosen = [without_fields(each, variant, session) for each, session in zip(chosen, sessions, strict=True)]
+    return RemainingEvents(chosen, numbers)
+
+
+def without_fields(interaction: Interaction, variant: Variant, session: int) -> Interaction:
+    """Return an event without the fields and context keys that a variant lacks."""
+    changes: dict[str, Any] = {}
+    for name in sorted(variant.fields):
+        changes |= FIELDS[name](interaction, session)
+    if variant.context and interaction.context:
+        context = {key: value for key, value in interaction.context.items() if key not in variant.context}
+        if len(context) < len(interaction.context):
+            changes["context"] = context
+    return msgspec.structs.replace(interaction, **changes) if changes else interaction
+
+
+def without_attributes(items: Sequence[Item], names: frozenset[str]) -> Sequence[Item]:
+    """Return items without some attributes."""
+    if not names:
+        return items
+    empty = {name: ATTRIBUTES[name] for name in sorted(names)}
+    return [msgspec.structs.replace(item, **empty) for item in items]
+
+
+def has_attribute(items: Sequence[Item], name: str) -> bool:
+    """Return whether any item has a value for an attribute."""
+    return any(getattr(item, name) != ATTRIBUTES[name] for item in items)
+
+
+def has_field(interactions: Sequence[Interaction], name: str) -> bool:
+    """Return whether any event has a value for a field."""
+    return any(FIELDS[name](each, 0) for each in interactions)
+
+
+def context_keys(interactions: Sequence[Interaction]) -> list[str]:
+    """Return the keys of the events' context, most frequent first."""
+    counts: dict[str, int] = {}
+    for each in interactions:
+        for key in each.context:
+            counts[key] = counts.get(key, 0) + 1
+    return sorted(counts, key=lambda key: (-counts[key], key))

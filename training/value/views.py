@@ -1,16 +1,18 @@
-"""The sections on single assets and on overlapping ones, for the terminal and as HTML."""
+"""The sections on single assets and on overlapping ones, for the terminal and as HTML with plots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from rich import box
+from matplotlib.axes import Axes
 from rich.table import Table
 
 from training.evaluation.figures import change, metric_title, percent, share, with_margin
-from training.evaluation.html import table_of
-from training.value.report import Assets, AssetValue, Overlap, ShapleyValue
+from training.evaluation.html import html_table, table_of
+from training.evaluation.plots import BASELINE, INK, LINES, OURS, SOURCE, errors, svg_of
+from training.evaluation.table import Rows, terminal_table
+from training.value.report import Assets, AssetValue, Overlap
 from training.value.study import METRICS
 
 TITLES = {
@@ -23,6 +25,7 @@ TITLES = {
     "attribute": "Attributes of items",
     "history": "Days of history",
 }
+SHAPLEY = ("", "value, 95%", "± orders", "alone", "lost without it")
 SHOWN_FEATURES = 12
 """Features that the terminal shows: those with the greatest losses and gains."""
 
@@ -37,20 +40,14 @@ def asset_tables(found: Assets) -> list[Table]:
             continue
         shown = rows if kind != "feature" else _extremes(rows)
         more = f" ({len(shown)} of {len(rows)})" if len(shown) < len(rows) else ""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title + more, title_justify="left", title_style="")
         per_day = ("loss a day",) if kind == "history" else ()
-        for name in ("", "without it", f"loss of {metric_title(metric, k)}, 95%", *per_day, "relative", "model"):
-            table.add_column(name, justify="right" if name else "left", no_wrap=True)
-        for each in shown:
-            table.add_row(each.name, *_cells(each, metric))
-        tables.append(table)
+        header = ("", "without it", f"loss of {metric_title(metric, k)}, 95%", *per_day, "relative", "model")
+        tables.append(terminal_table(title + more, header, [(each.name, *_cells(each, metric)) for each in shown]))
     return tables
 
 
 def asset_html(found: Assets) -> str:
     """Return a plot and a table for each kind."""
-    from training.value.charts import losses
-
     values, metric, k = found.values, found.metric, found.k
     parts = [f"<p>{escape(whole_note(found))}</p>"]
     shown = [each for each in METRICS if each != "recall" or metric == "recall"]
@@ -62,7 +59,7 @@ def asset_html(found: Assets) -> str:
         measured = [each for each in rows if each.loss]
         per_day = ["loss a day"] if kind == "history" else []
         header = ["", "", "has it", "without it", *(f"loss of {name}" for name in names), *per_day, "relative", "model"]
-        plot = f"<figure>{losses(measured, metric, k)}</figure>" if measured else ""
+        plot = f"<figure>{losses_plot(measured, metric, k)}</figure>" if measured else ""
         body = [_row(each, shown, metric) for each in rows]
         parts.append(f"<h2>{escape(title)}</h2>{_note(rows)}{plot}{table_of(header, body)}")
     return "\n".join(parts)
@@ -71,30 +68,19 @@ def asset_html(found: Assets) -> str:
 def overlap_tables(found: Overlap, k: int) -> list[Table]:
     """Return the table of Shapley values."""
     title = f"Shapley values of groups of assets, {metric_title(found.metric, k)}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="",
-                  caption=overlap_note(found))  # fmt: skip
-    for name in ("", "value, 95%", "± orders", "alone", "lost without it"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for each in sorted(found.values, key=lambda each: -each.value.value):
-        table.add_row(*_shapley_cells(each))
-    return [table]
+    return [terminal_table(title, SHAPLEY, _shapley_rows(found), overlap_note(found))]
 
 
 def overlap_html(found: Overlap, k: int) -> str:
     """Return the table and the plots of the Shapley values."""
-    from training.value.charts import convergence, shapley_bars
-
-    rows = sorted(found.values, key=lambda each: -each.value.value)
-    header = ["", "value, 95%", "± orders", "alone", "lost without it"]
-    body = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _shapley_cells(each)) + "</tr>" for each in rows]
     return f"""<h2>Shapley values of groups of assets, {metric_title(found.metric, k)}</h2>
 <p>The value of a group is the mean of what it adds to the groups before it, over random orders. <em>Alone</em> is its
 worth without the others, <em>lost without it</em> what is lost if only it is missing. The model is {found.model}.
 {escape(overlap_note(found))}</p>
-<figure>{shapley_bars(found, k)}</figure>
-{table_of(header, body)}
+<figure>{shapley_plot(found, k)}</figure>
+{html_table(SHAPLEY, _shapley_rows(found))}
 <h3>Convergence</h3>
-<figure>{convergence(found, k)}</figure>"""
+<figure>{convergence_plot(found, k)}</figure>"""
 
 
 def whole_note(found: Assets) -> str:
@@ -175,5 +161,67 @@ def _note(rows: Sequence[AssetValue]) -> str:
     return f"<p>{lists}{notes.get(rows[0].kind, '')} Marked rows: the interval does not include 0.</p>"
 
 
-def _shapley_cells(each: ShapleyValue) -> tuple[str, ...]:
-    return each.title, change(each.value), share(each.error), share(each.alone.value), share(each.last.value)
+def _shapley_rows(found: Overlap) -> Rows:
+    return [
+        (each.title, change(each.value), share(each.error), share(each.alone.value), share(each.last.value))
+        for each in sorted(found.values, key=lambda each: -each.value.value)
+    ]
+
+
+def losses_plot(values: Sequence[AssetValue], metric: str, k: int) -> str:
+    """Return bars of the losses without each asset, the greatest at the top; of periods, the latest at the top."""
+    is_history = values[0].kind == "history"
+    rows = values[::-1] if is_history else sorted(values, key=lambda each: each.loss[metric].value)
+    found = [each.loss[metric] for each in rows]
+
+    def value_losses(axes: Axes) -> None:
+        axes.barh([each.name for each in rows], [each.value for each in found], xerr=errors(found), ecolor=INK,
+                  color=[OURS if each.low > 0 else BASELINE if each.high < 0 else SOURCE for each in found],
+                  height=0.7)  # fmt: skip
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(f"loss of {metric_title(metric, k)} without it")
+        axes.set_ylabel("days before the test" if is_history else "")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+
+    return svg_of(0.7 + 0.26 * len(rows), value_losses)
+
+
+def shapley_plot(found: Overlap, k: int) -> str:
+    """Return the Shapley value of each group, between its worth alone and what is lost without it."""
+    rows = sorted(found.values, key=lambda each: each.value.value)
+    places = range(len(rows))
+
+    def shapley_values(axes: Axes) -> None:
+        values = [each.value for each in rows]
+        axes.barh(places, [each.value for each in values], xerr=errors(values), ecolor=INK, color=OURS, height=0.6,
+                  label="Shapley value")  # fmt: skip
+        axes.plot([each.alone.value for each in rows], places, "D", color=BASELINE, label="alone")
+        axes.plot([each.last.value for each in rows], places, "o", color=LINES[2], label="lost without it")
+        axes.set_yticks(places, [each.title for each in rows])
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(metric_title(found.metric, k))
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        axes.legend(loc="lower right")
+
+    return svg_of(1.0 + 0.36 * len(rows), shapley_values)
+
+
+def convergence_plot(found: Overlap, k: int) -> str:
+    """Return the Shapley value of each group after each pair of orders."""
+    rows = sorted(found.values, key=lambda each: -each.value.value)
+
+    def shapley_convergence(axes: Axes) -> None:
+        for number, each in enumerate(rows):
+            pairs = range(1, len(each.running) + 1)
+            style = "-" if number < len(LINES) else "--"
+            axes.plot(pairs, each.running, style, color=LINES[number % len(LINES)], label=each.name)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel("pairs of orders")
+        axes.set_ylabel(metric_title(found.metric, k))
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+    return svg_of(3.8, shapley_convergence)

@@ -21,6 +21,7 @@ from streams.cli import cli
 from streams.contracts.serde import encode_json
 from tests.streams.desk import assert_one_line
 from tests.training.value.small_study import SHOP, shop_events
+from tests.training.value.test_cost import metrics_text
 from training.commands.value import CHOICES
 from training.value.sections import NAMES
 
@@ -159,6 +160,20 @@ def test_vectors_of_another_model_are_made_anew_but_refused_if_they_are_given(wo
     assert workspace.value("out", "--only", "history").exit_code == 0
     with np.load(vectors) as written:
         assert len(written["vectors"]) == len(SHOP)
+
+
+def test_costs_of_a_worker_are_read_before_the_replays(workspace: Workspace) -> None:
+    metrics = workspace.folder / "metrics.txt"
+    metrics.write_text(metrics_text("repeat", "query"))
+    wrong = workspace.value("out", "--only", "overlap", "--metrics", str(metrics))
+    assert_one_line(wrong, 2, "--metrics: required cost and one of sources, ")
+    missing = workspace.value("out", "--only", "types,cost", "--metrics", str(workspace.folder / "none.txt"))
+    assert_one_line(missing, 2, "none.txt: required the metrics of a worker")
+    assert not (workspace.folder / "out" / "replays").exists()
+    result = workspace.value("out", "--only", "types,cost", "--metrics", str(metrics))
+    assert result.exit_code == 0, result.output
+    assert re.search(r"events: view +2", result.stdout)
+    assert workspace.report("out")["sections"]["cost"]["running"]["sources"] == {"repeat": 0.5, "query": 0.5}
 
 
 def test_errors_are_one_line(workspace: Workspace) -> None:

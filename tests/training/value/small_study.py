@@ -14,9 +14,8 @@ from inference.types import Item
 from streams.contracts.messages import Interaction, Purchase, Search, View
 from streams.settings import load_settings
 from training.value.planning import Costs
-from training.value.runner import Runner
-from training.value.sections import Limits, Workplace
-from training.value.store import Store
+from training.value.runner import Runner, Store
+from training.value.sections import Limits, RunContext
 from training.value.study import Scope, Study, StudyOptions
 
 EVERYTHING = Scope(10_000, 10_000)
@@ -63,9 +62,9 @@ def study_of(
     return Study(settings, bundle, items, shop_events() if events is None else events, {}, options)
 
 
-def workplace_of(study: Study, folder: Path, *chosen: str, notes: list[str] | None = None) -> Workplace:
-    """Return a workplace that replays everything, in this process."""
-    return Workplace(
+def context_of(study: Study, folder: Path, *chosen: str, notes: list[str] | None = None) -> RunContext:
+    """Return a context that replays everything, in this process."""
+    return RunContext(
         study=study,
         runner=Runner(study, Store(folder, "digest")),
         folder=folder,

@@ -11,7 +11,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.ranking.features import FEATURES
 from inference.retrieval.sources import REASONS
-from tests.training.value.small_study import EVERYTHING, SHOP, shop_events, study_of, workplace_of
+from tests.training.value.small_study import EVERYTHING, SHOP, context_of, shop_events, study_of
 from training.value import losses
 from training.value.assets import KINDS, assets_of, groups
 from training.value.losses import asset_values
@@ -61,14 +61,14 @@ def test_each_kind_lists_what_is_there_and_what_the_system_reads(study: Study) -
 
 
 def losses_kept(study: Study, variant: Variant) -> list[int]:
-    from training.value.removal import kept_events
+    from training.value.variants import remaining_events
 
     part = study.part(EVERYTHING)
-    return list(kept_events(part.log, variant, part.start).numbers.tolist())
+    return list(remaining_events(part.log, variant, part.start).numbers.tolist())
 
 
 def test_what_is_not_read_changes_no_list(study: Study) -> None:
-    whole = study.replay(study.whole_job(EVERYTHING))
+    whole = study.replay(study.baseline_job(EVERYTHING))
     for variant in (Variant(fields=frozenset({"quantity"})), Variant(context=frozenset({"page"})),
                     Variant(attributes=frozenset({"seller"}))):  # fmt: skip
         assert ranking(study.replay(Job(scope=EVERYTHING, variant=variant))).tolist() == ranking(whole).tolist()
@@ -76,10 +76,10 @@ def test_what_is_not_read_changes_no_list(study: Study) -> None:
 
 def test_the_loss_of_an_asset_is_the_paired_difference_of_two_replays(study: Study, tmp_path: Path) -> None:
     notes: list[str] = []
-    section = asset_values(workplace_of(study, tmp_path, "types", "fields", "sources", notes=notes))
+    section = asset_values(context_of(study, tmp_path, "types", "fields", "sources", notes=notes))
     assert section is not None
     values = {(each.kind, each.name): each for each in section.found.values}
-    whole = ranking(study.replay(study.whole_job(EVERYTHING)))
+    whole = ranking(study.replay(study.baseline_job(EVERYTHING)))
     part = study.part(EVERYTHING)
     for kind, name, variant in (("type", "view", Variant(types=frozenset({"view"}))),
                                 ("field", "user_id", Variant(fields=frozenset({"user_id"})))):  # fmt: skip
@@ -101,8 +101,8 @@ def test_the_loss_of_an_asset_is_the_paired_difference_of_two_replays(study: Stu
 
 
 def test_a_feature_that_is_absent_loses_what_the_masked_ranker_loses(study: Study) -> None:
-    result = study.replay(study.whole_job(EVERYTHING, ablated=True))
-    assert ranking(result).tolist() == ranking(study.replay(study.whole_job(EVERYTHING))).tolist()
+    result = study.replay(study.baseline_job(EVERYTHING, ablated=True))
+    assert ranking(result).tolist() == ranking(study.replay(study.baseline_job(EVERYTHING))).tolist()
     # Without all sources' votes a list changes; without a feature that is 0 anyway, none does.
     assert ranking(result, "source:sessions").shape == ranking(result).shape
     assert (ranking(result, "group:trend") != ranking(result)).any()
@@ -112,7 +112,7 @@ def test_a_feature_that_is_absent_loses_what_the_masked_ranker_loses(study: Stud
 def test_periods_of_history_are_measured_on_the_first_days_of_the_test(study: Study) -> None:
     part = study.part(EVERYTHING)
     assets = [each for each in assets_of(study, part, ["history", "types"]) if each.state == "measured"]
-    results = {"": study.replay(study.whole_job(EVERYTHING))}
+    results = {"": study.replay(study.baseline_job(EVERYTHING))}
     results |= {each.variant.key: study.replay(study.job(EVERYTHING, each.variant)) for each in assets}
     fewest, losses.FEWEST_RECENT = losses.FEWEST_RECENT, 1
     days, losses.RECENT_DAYS = losses.RECENT_DAYS, 0
@@ -135,7 +135,7 @@ def test_groups_for_shapley_values_are_those_that_the_log_has(study: Study) -> N
 
 def test_a_shop_can_have_rankers_fitted_without_each_asset(bundle: Bundle, tmp_path: Path) -> None:
     fitted = study_of(bundle, retrained=True)
-    section = asset_values(workplace_of(fitted, tmp_path, "types", "sources"))
+    section = asset_values(context_of(fitted, tmp_path, "types", "sources"))
     assert section is not None
     models = {each.kind: each.model for each in section.found.values if each.loss}
     assert models == {"type": "retrained", "source": "frozen"}

@@ -16,7 +16,7 @@ from training.value.live_model import (
     fit,
     priorities,
 )
-from training.value.live_retention import DOUBLE, PREDICTED, capacities, live_value
+from training.value.live_section import DOUBLE, PREDICTED, capacities, live_value
 from training.value.session_kernels import Tally
 from training.value.session_study import session_study
 

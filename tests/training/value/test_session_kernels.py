@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.value.session_kernels import shapley_values
+from training.value.session_kernels import shapley
 
 pytestmark = pytest.mark.kernel
 
@@ -40,9 +40,9 @@ def by_definition(players: int, value: Callable[[tuple[int, ...]], float]) -> li
 
 
 def by_recursion(hits: Sequence[float], neighbours: int) -> Floats:
-    """Return the kernel's values."""
+    """Return the values of the recursion."""
     out = np.zeros(len(hits))
-    shapley_values(np.array(hits, dtype=np.float64), neighbours, out)
+    shapley(np.array(hits, dtype=np.float64), len(hits), neighbours, out)
     return out
 
 

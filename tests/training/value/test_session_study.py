@@ -1,85 +1,85 @@
-"""Groups, removals and planted sessions on a small shop whose shoppers keep to their groups of items."""
+"""Values of sessions and ranks of targets over a log, beside the served source and passes without a session."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from streams.settings import Settings
-from tests.training.value.shops import DAY, MINUTE, log_of, tasteful
-from training.value.session_groups import ages, consent, groups, robots
-from training.value.session_planting import click_spam, planted, shuffled
-from training.value.session_removal import BEST, RANDOM, WORST, chosen, removals
-from training.value.session_study import SessionStudy, rank_correlation, session_study
+from inference.kernels.votes import ItemNumbers
+from inference.retrieval.sessions import Sessions
+from inference.types import Query, stable_key
+from tests.inference.catalogues import catalogue_of, unit_vectors
+from tests.inference.retrieval.by_hand import proposed
+from tests.training.value.shops import DAY, log_of, sessions_of, tasteful
+from training.value.session_log import REFRESH_MS
+from training.value.session_study import (
+    ByPriority,
+    NewestFirst,
+    leave_one_out,
+    ranks_of,
+    reciprocal_ranks,
+    values_of,
+)
 
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture(scope="module")
-def study() -> SessionStudy:
-    log = tasteful(5, sessions=400)
-    return session_study(log, "next-item", round(0.8 * len(log)), lambda _name, _total: lambda _steps: None, 0)
+def test_the_values_of_lists_add_up_to_the_share_of_neighbours_that_hold_the_next_item() -> None:
+    # Both earlier sessions share item 0 with the last one; the second holds its next item, 2.
+    log = sessions_of(log_of([(1, 0, [0, 1]), (2, DAY, [0, 2]), (3, 2 * DAY, [0, 2])], 3))
+    last = log.lists(2 * DAY, 3 * DAY)
+    tally = values_of(last)
+    assert tally.values.sum() == pytest.approx(0.5)
+    assert tally.values[1] > 0 > tally.values[0]
+    assert tally.uses.tolist() == [1, 1, 0]
+    assert tally.by_age[:3].tolist() == pytest.approx([tally.values[1], tally.values[0], 0.0])
 
 
-def test_the_parts_of_every_grouping_add_up_to_all_sessions(study: SessionStudy) -> None:
-    found = groups(study, Settings())
-    assert {each.by for each in found} == {"sessions of the shopper", "items"}
-    for by in ("sessions of the shopper", "items"):
-        own = [each for each in found if each.by == by]
-        assert sum(each.sessions for each in own) == len(study.known)
-        assert sum(each.share for each in own) == pytest.approx(1.0)
-    assert sum(each.share for each in ages(study.tally)) == pytest.approx(1.0)
+def test_a_session_reaches_the_table_after_the_interval_of_its_newest_action() -> None:
+    log = sessions_of(tasteful(1))
+    assert all(log.intervals == [record.at_ms // REFRESH_MS for record in log.records])
+    assert values_of(log.lists(0, DAY // 8)).uses.sum() == 0
 
 
-def test_consent_sums_the_sessions_of_each_shopper(study: SessionStudy) -> None:
-    found = consent(study)
-    assert found.shoppers == 40
-    assert found.mean.value * 40 == pytest.approx(study.tally.values[study.known].sum())
-    assert found.mean.low < found.mean.value < found.mean.high
+def test_a_session_that_is_removed_has_no_value_and_no_vote() -> None:
+    log = sessions_of(tasteful(2))
+    best = int(values_of(log).values.argmax())
+    assert values_of(log.without(np.array([best]))).uses[best] == 0
 
 
-def test_values_of_before_the_test_are_from_lists_before_the_test(study: SessionStudy) -> None:
-    assert study.valued.queries.at_ms.max() < study.tested_ms <= study.tested.queries.at_ms.min()
-    assert study.tally.values.sum() / len(study.valued.shoppers) == pytest.approx(
-        study.tally.by_age.sum() / len(study.valued.shoppers)
-    )
+@pytest.mark.parametrize("seed", range(3))
+def test_leave_one_out_equals_a_pass_without_the_session(seed: int) -> None:
+    log = sessions_of(tasteful(seed))
+    whole, found = reciprocal_ranks(ranks_of(log)).sum(), leave_one_out(log)
+    chosen = np.argsort(-np.abs(found))[:12]
+    assert found[chosen].any()
+    # All sessions vote here, so nothing depends on the number of sessions but the idf of items, which nearly cancels.
+    passes = [whole - reciprocal_ranks(ranks_of(log.without(np.array([session])))).sum() for session in chosen]
+    assert np.corrcoef(found[chosen], passes)[0, 1] > 0.95
 
 
-def test_removals_take_sessions_from_both_ends(study: SessionStudy) -> None:
-    worst, best = chosen(study, WORST, 0.05), chosen(study, BEST, 0.05)
-    assert study.tally.values[worst].max() < study.tally.values[best].min()
-    assert set(chosen(study, RANDOM, 0.05)) <= set(study.known)
-    found = {(each.by, each.share): each for each in removals(study)}
-    assert found[BEST, 0.05].change.value < found[WORST, 0.05].change.value
-    assert found[WORST, 0.01].sessions == round(0.01 * len(study.known))
+def test_ranks_are_those_of_the_served_source() -> None:
+    log = sessions_of(tasteful(3))
+    at = len(log.shoppers) - 1
+    ranks = ranks_of(log)
+    numbers = ItemNumbers()
+    sessions = Sessions(numbers)
+    sessions.learn([record for record, seen in zip(log.records, log.intervals, strict=True)
+                    if seen < log.query_intervals[at]])  # fmt: skip
+    names = [str(number) for number in range(32)]
+    catalogue = catalogue_of(unit_vectors(32), numbers=numbers)
+    own = log.queries.items[at, : log.queries.lengths[at]]
+    found = proposed(sessions, Query(session=own), catalogue=catalogue)
+    target = next(name for name in names if stable_key(name) == int(log.queries.targets[at]))
+    assert sorted(found, key=lambda name: (-found[name], stable_key(name))).index(target) + 1 == ranks[at]
 
 
-def test_planted_sessions_are_among_the_lowest_values(study: SessionStudy) -> None:
-    for each in planted(study):
-        assert each.precision[str(each.sessions)] > 4 * each.chance, each.name
-
-
-def test_shuffling_keeps_lengths_times_and_popularity(study: SessionStudy) -> None:
-    log, bad = shuffled(study)
-    kept = {record.key: record for record in study.valued.records if record.key in set(bad.tolist())}
-    dealt = {record.key: record for record in log.records if record.key in set(bad.tolist())}
-    assert kept.keys() == dealt.keys()
-    assert all(kept[key].at_ms == dealt[key].at_ms for key in kept)
-    assert {item for each in dealt.values() for item in each.items} == {i for each in kept.values() for i in each.items}
-    spammed, robots_ = click_spam(study)
-    assert len(spammed.records) == len(study.valued.records) + len(robots_)
-
-
-def test_a_shopper_with_more_events_than_a_person_is_a_robot() -> None:
-    log = log_of([(0, 0, [0, 1]), (1, DAY, list(range(5)))], 5)
-    fast = Settings().replace(robot_events_per_minute=1)
-    assert robots(log, fast).tolist() == [False, False]
-    log.at_ms[:] = log.at_ms // (20 * MINUTE) * (20 * MINUTE)
-    assert robots(log, fast).tolist() == [True, True]
-    assert robots(log, Settings()).tolist() == [False, False]
-
-
-def test_rank_correlation_shares_ranks_among_equal_values() -> None:
-    assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 90.0])) == pytest.approx(1.0)
-    assert rank_correlation(np.array([1.0, 1.0, 2.0]), np.array([2.0, 2.0, 1.0])) == pytest.approx(-1.0)
-    assert rank_correlation(np.ones(3), np.arange(3.0)) == 0.0
+def test_newest_first_equals_the_priority_by_time() -> None:
+    log = sessions_of(tasteful(4))
+    by_time = np.array([record.at_ms for record in log.records], dtype=np.float64)
+    for capacity in (3, 20, 1000):
+        expected = ranks_of(log, NewestFirst(capacity)).tolist()
+        assert ranks_of(log, ByPriority(by_time, capacity)).tolist() == expected
+    kept = ByPriority(-by_time, 5)
+    ranks_of(log, kept)
+    assert len(kept.sessions) == 5

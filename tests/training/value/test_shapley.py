@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import permutations
+from itertools import combinations, permutations
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.value.shapley import Coalition, Floats, Shapley, antithetic_orders, exact, shapley, walk
+from training.value.shapley import Coalition, Floats, Shapley, Worth, antithetic_orders, shapley, walk
+
+
+def exact(players: int, worth: Worth) -> Floats:
+    """Return the values (players, n, m) from all 2^players coalitions, for few players."""
+    everyone = range(players)
+    values = []
+    for player in everyone:
+        others = [each for each in everyone if each != player]
+        parts = [
+            (worth(frozenset(some) | {player}) - worth(frozenset(some))) / (players * comb(players - 1, size))
+            for size in range(players)
+            for some in combinations(others, size)
+        ]
+        values.append(np.sum(parts, axis=0))
+    return np.stack(values)
+
 
 Game = Callable[[Coalition], Floats]
 

@@ -10,14 +10,13 @@ import pytest
 
 from inference.bundle import Bundle
 from tests.training.value.shops import tasteful
-from tests.training.value.small_study import study_of, workplace_of
+from tests.training.value.small_study import context_of, study_of
 from training.evaluation.report import Estimate
-from training.value.cost_metrics import Running
+from training.value.cost_measure import WorkerCosts
 from training.value.cost_section import CostSection, costs
-from training.value.live_retention import PREDICTED, live_value
-from training.value.live_section import LiveSection
+from training.value.live_section import PREDICTED, LiveSection, live_value
 from training.value.losses import asset_values
-from training.value.session_removal import RANDOM, WORST
+from training.value.session_checks import RANDOM, WORST
 from training.value.session_section import FILE, SessionSection, session_values
 from training.value.session_study import session_study
 
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.kernel
 @pytest.fixture(scope="module")
 def sessions(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> tuple[SessionSection, Path]:
     folder = tmp_path_factory.mktemp("sessions")
-    found = session_values(workplace_of(study_of(bundle), folder, "sessions"))
+    found = session_values(context_of(study_of(bundle), folder, "sessions"))
     assert isinstance(found, SessionSection)
     return found, folder
 
@@ -74,12 +73,12 @@ def test_the_section_on_the_live_value_model_says_whether_it_beats_newest_first(
 
 
 def test_the_section_on_cost_needs_values_and_advises_on_each_asset(bundle: Bundle, tmp_path: Path) -> None:
-    workplace = workplace_of(study_of(bundle), tmp_path, "sources", "types", "attributes", "cost")
-    assert costs(workplace) is None
-    values = asset_values(workplace)
+    context = context_of(study_of(bundle), tmp_path, "sources", "types", "attributes", "cost")
+    assert costs(context) is None
+    values = asset_values(context)
     assert values is not None
-    workplace.made["assets"] = values  # type: ignore[index]
-    section = costs(workplace)
+    context.made["assets"] = values  # type: ignore[index]
+    section = costs(context)
     assert isinstance(section, CostSection)
     found = section.found
     ranked = ("group", "feature")
@@ -92,8 +91,15 @@ def test_the_section_on_cost_needs_values_and_advises_on_each_asset(bundle: Bund
     assert found.memory["sessions"] > 0 < found.memory["catalogue"]
     assert {each.memory for each in found.assets if each.name == "sessions"} == {found.memory["sessions"]}
     assert section.html().count("<svg") == 1
-    running = Running(events={"clicks": 9.0}, stages_us={"rank": 12.0}, cpu_us=90.0, tables_bytes={"profiles": 5e6},
-                      memory_bytes=3e9, sources={})  # fmt: skip
+    running = WorkerCosts(
+        events={"view": 9.0},
+        stages_us={"rank": 12.0},
+        cpu_us=90.0,
+        tables_bytes={"profiles": 5e6},
+        memtables_bytes={},
+        memory_bytes=3e9,
+        sources={},
+    )
     shown = CostSection(msgspec.structs.replace(found, running=running)).html()
     assert "90 µs" in shown
     assert "3.0 GB" in shown

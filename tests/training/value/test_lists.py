@@ -18,21 +18,18 @@ from training.evaluation.cases import Cases, cases
 from training.evaluation.metrics import NOTHING
 from training.evaluation.system_pass import SystemPass, item_numbers
 from training.log import read_log
-from training.value.rankings import WHOLE as ALL
-from training.value.rankings import whole
-from training.value.removal import kept_events
-from training.value.replayed import ARRIVAL, Listed, ListPass, moments, sums
+from training.value.lists import ARRIVAL, FULL, ListPass, ListResults, full_ranking, moments, sums
 from training.value.study import Study
-from training.value.variants import WHOLE, Variant
+from training.value.variants import COMPLETE, Variant, remaining_events
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def listed(study: Study, variant: Variant) -> Listed:
+def listed(study: Study, variant: Variant) -> ListResults:
     part = study.part(EVERYTHING)
-    kept = kept_events(part.log, variant, part.start)
+    kept = remaining_events(part.log, variant, part.start)
     replay = Replay(study.settings, study.bundle, study.records(variant.attributes))
-    list_pass = ListPass(replay, item_numbers(replay, part.log), study.options.k, whole)
+    list_pass = ListPass(replay, item_numbers(replay, part.log), study.options.k, full_ranking)
     return list_pass.run(kept, moments(part.log, part.cases, kept, is_anonymous="user_id" in variant.fields))
 
 
@@ -42,10 +39,10 @@ def test_with_all_data_the_lists_are_those_of_the_evaluation(bundle: Bundle, pro
     part = study.part(EVERYTHING)
     replay = Replay(study.settings, bundle, study.records())
     expected = SystemPass(replay, part.log, part.cases, study.options.k, np.zeros(0, dtype=np.int64))
-    found = listed(study, WHOLE)
-    assert found.lists[ALL].tolist() == expected.run(lambda _: None).ours[0].lists.tolist()
-    assert (found.lists[ALL] != NOTHING).any()
-    assert (found.predicted[ALL] > 0).any()
+    found = listed(study, COMPLETE)
+    assert found.lists[FULL].tolist() == expected.run(lambda _: None).ours[0].lists.tolist()
+    assert (found.lists[FULL] != NOTHING).any()
+    assert (found.predicted[FULL] > 0).any()
 
 
 def events() -> list[Interaction]:
@@ -79,14 +76,14 @@ def test_a_moment_whose_event_is_missing_has_the_list_of_the_event_before_or_of_
     log = read_log(events(), SHOP, 30 * 60_000)
     found = small_cases()
     assert found.at.tolist() == [0, 1, 2, 4]
-    whole_shop = moments(log, found, kept_events(log, WHOLE, 0))
+    whole_shop = moments(log, found, remaining_events(log, COMPLETE, 0))
     assert whole_shop.answers.tolist() == [0, 1, 2, 4]
-    bought = moments(log, found, kept_events(log, Variant(types=frozenset({"view"})), 0))
+    bought = moments(log, found, remaining_events(log, Variant(types=frozenset({"view"})), 0))
     # Only e1 and e5 are left. The first list of each session is that of an arrival.
     assert bought.answers.tolist() == [ARRIVAL, 0, 0, ARRIVAL]
     assert bought.before.tolist() == [0, 1, 1, 1]
     assert bought.user_ids == ["u"] * 4
-    anonymous = moments(log, found, kept_events(log, WHOLE, 0), is_anonymous=True)
+    anonymous = moments(log, found, remaining_events(log, COMPLETE, 0), is_anonymous=True)
     assert anonymous.user_ids == ["u/0", "u/0", "u/0", "u/1"]
 
 
@@ -94,8 +91,8 @@ def test_lists_without_views_are_those_of_a_replay_of_the_purchases(bundle: Bund
     study = study_of(bundle, events=[*events(), *later_events()])
     part = study.part(EVERYTHING)
     variant = Variant(types=frozenset({"view"}))
-    kept = kept_events(part.log, variant, part.start)
-    numbers = listed(study, variant).lists[ALL]
+    kept = remaining_events(part.log, variant, part.start)
+    numbers = listed(study, variant).lists[FULL]
     wanted = moments(part.log, part.cases, kept)
     for case in range(len(part.cases)):
         replay = Replay(study.settings, bundle, study.records())
@@ -115,15 +112,15 @@ def test_lists_without_views_are_those_of_a_replay_of_the_purchases(bundle: Bund
 def test_without_any_event_shoppers_arrive_at_an_unknown_shop(bundle: Bundle) -> None:
     study = study_of(bundle)
     types = study.part(EVERYTHING).types
-    found = listed(study, Variant(types=types)).lists[ALL]
+    found = listed(study, Variant(types=types)).lists[FULL]
     assert len({tuple(row) for row in found.tolist()}) == 1
-    assert (found != listed(study, WHOLE).lists[ALL]).any()
+    assert (found != listed(study, COMPLETE).lists[FULL]).any()
 
 
 def test_without_shoppers_ids_a_session_is_remembered_and_no_more(bundle: Bundle) -> None:
     study = study_of(bundle)
-    whole_shop, anonymous = listed(study, WHOLE), listed(study, Variant(fields=frozenset({"user_id"})))
-    assert (whole_shop.lists[ALL] != anonymous.lists[ALL]).any()
+    whole_shop, anonymous = listed(study, COMPLETE), listed(study, Variant(fields=frozenset({"user_id"})))
+    assert (whole_shop.lists[FULL] != anonymous.lists[FULL]).any()
 
 
 def test_a_copied_replay_ranks_as_a_new_one_and_learns_alone(bundle: Bundle) -> None:

@@ -16,16 +16,93 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inference.pipeline import Recommender
+from inference.pipeline import Recommender, ScoresFeatures
 from inference.queries import QueryBatch
+from inference.ranking.features import FEATURES
 from inference.ranking.lists import RankedRows
+from inference.ranking.occlusion import GROUPS
+from inference.retrieval.sources import REASONS
+from inference.types import Vector
 from streams.replay import Replay
+from training.evaluation.ablation import joined, without
 from training.evaluation.cases import Cases
 from training.evaluation.kernels import write_lists
 from training.evaluation.metrics import NOTHING, Lists
 from training.log import Log
+from training.phases import Progress, no_progress
 from training.ranker.gather import WARM_UP
-from training.value.removal import Integers, Kept
+from training.value.variants import Integers, RemainingEvents
+
+FULL = ""
+"""The name of the ranking with everything."""
+FEATURE_GROUPS: Mapping[str, tuple[str, ...]] = dict(zip(REASONS, GROUPS.values(), strict=True))
+"""The features behind each kind of reason."""
+
+
+def full_ranking(recommender: Recommender, queries: QueryBatch) -> dict[str, RankedRows]:
+    """Rank as the system does."""
+    return {FULL: recommender.rank_rows(recommender.retrieve(queries))}
+
+
+def ablated_features() -> dict[str, tuple[str, ...]]:
+    """Return the features that are left out together, by the name of the ranking."""
+    groups = {f"group:{name}": names for name, names in FEATURE_GROUPS.items()}
+    return groups | {f"feature:{name}": (name,) for name in FEATURES}
+
+
+class Ablations:
+    """Ranks with everything, without each source, and without each feature and each group of features.
+
+    Args:
+        scorer: the ranker.
+        sources: names of the sources to leave out, each alone.
+        features: names of the features to leave out, by the name of the ranking.
+    """
+
+    def __init__(self, scorer: ScoresFeatures, sources: Sequence[str], features: Mapping[str, tuple[str, ...]]) -> None:
+        self._scorer, self._sources = scorer, tuple(sources)
+        self._masked = {name: Masked(scorer, names) for name, names in features.items()}
+
+    def __call__(self, recommender: Recommender, queries: QueryBatch) -> dict[str, RankedRows]:
+        """Return the lists by name: FULL, `source:NAME`, and the names of the groups of features."""
+        every = recommender.retrieve(queries, every=True)
+        shortlists = recommender.to_be_ranked(every)
+        found = {FULL: recommender.rank_rows(shortlists)}
+        for name, masked in self._masked.items():
+            recommender.set_scorer(masked)
+            found[name] = recommender.rank_rows(shortlists)
+        recommender.set_scorer(self._scorer)
+        if self._sources:
+            keys = recommender.catalogue.columns.keys
+            left = [recommender.to_be_ranked(without(every, source, keys)) for source in self._sources]
+            found |= split(recommender.rank_rows(joined(left)), [f"source:{name}" for name in self._sources])
+        return found
+
+
+class Masked:
+    """A ranker to which some features are absent, which is 0 for each of them."""
+
+    def __init__(self, scorer: ScoresFeatures, names: Sequence[str]) -> None:
+        self._scorer = scorer
+        self._columns = [FEATURES.index(name) for name in names]
+
+    def score(self, features: Vector) -> Vector:
+        """Return the probabilities without the features."""
+        masked = features.copy()
+        masked[:, self._columns] = 0.0
+        return self._scorer.score(masked)
+
+
+def split(ranked: RankedRows, names: Sequence[str]) -> dict[str, RankedRows]:
+    """Return the parts of joined lists, the same number of lists for each name."""
+    size = (len(ranked.starts) - 1) // len(names)
+    found = {}
+    for number, name in enumerate(names):
+        starts = ranked.starts[number * size : (number + 1) * size + 1]
+        own = slice(int(starts[0]), int(starts[-1]))
+        found[name] = RankedRows(np.ascontiguousarray(starts - starts[0]), ranked.rows[own], ranked.scores[own])
+    return found
+
 
 Rankings = Callable[[Recommender, QueryBatch], Mapping[str, RankedRows]]
 """Ranks queries in one or several ways, by name."""
@@ -48,12 +125,12 @@ class Moments(NamedTuple):
     at_ms: Integers
 
 
-def moments(log: Log, cases: Cases, kept: Kept, *, is_anonymous: bool = False) -> Moments:
+def moments(log: Log, cases: Cases, events: RemainingEvents, *, is_anonymous: bool = False) -> Moments:
     """Return the moments of the cases. `is_anonymous`: the shop knows sessions, and no shoppers."""
     count = len(cases)
     answers, before = np.full(count, ARRIVAL, dtype=np.int64), np.zeros(count, dtype=np.int64)
     latest: dict[int, int] = {}
-    numbers, sessions = kept.numbers.tolist(), log.session[kept.numbers].tolist()
+    numbers, sessions = events.numbers.tolist(), log.session[events.numbers].tolist()
     place = 0
     for case, (at, session) in enumerate(zip(cases.at.tolist(), cases.session.tolist(), strict=True)):
         end = at if cases.arrival else at + 1
@@ -70,7 +147,7 @@ def moments(log: Log, cases: Cases, kept: Kept, *, is_anonymous: bool = False) -
 
 
 @dataclass(slots=True)
-class Listed:
+class ListResults:
     """The lists of all moments, by the name of the ranking.
 
     Attributes:
@@ -99,21 +176,21 @@ class ListPass:
         self._arrivals: list[tuple[int, QueryBatch]] = []
 
     def run(
-        self, kept: Kept, wanted: Moments, learned: int = 0, progress: Callable[[int], None] = lambda _: None
-    ) -> Listed:
+        self, events: RemainingEvents, wanted: Moments, learned: int = 0, progress: Progress = no_progress
+    ) -> ListResults:
         """Learn and rank. The system has already learned the first `learned` events."""
-        listed = Listed()
+        listed = ListResults()
         places = np.where(wanted.answers == ARRIVAL, wanted.before, wanted.answers)
         answering: defaultdict[int, list[int]] = defaultdict(list)
         arriving: defaultdict[int, list[int]] = defaultdict(list)
         for case, place in enumerate(places.tolist()):
             (arriving if wanted.answers[case] == ARRIVAL else answering)[place].append(case)
-        position = min(max(learned, int(places.min()) - WARM_UP), len(kept.interactions))
-        end = min(int(places.max()) + 1, len(kept.interactions))
-        self._replay.learn(kept.interactions[learned:position])
+        position = min(max(learned, int(places.min()) - WARM_UP), len(events.interactions))
+        end = min(int(places.max()) + 1, len(events.interactions))
+        self._replay.learn(events.interactions[learned:position])
         progress(position - learned)
         self._arrive(arriving[position], wanted)
-        for folded in self._replay.fold(kept.interactions[position:end], {at - position for at in arriving}):
+        for folded in self._replay.fold(events.interactions[position:end], {at - position for at in arriving}):
             number = len(folded.queries)
             cases = [(case, at - position) for at in range(position, position + number) for case in answering[at]]
             self._rank(listed, cases, folded.queries, len(places))
@@ -129,7 +206,9 @@ class ListPass:
             query = self._replay.arrive(wanted.user_ids[case], int(wanted.at_ms[case]))
             self._arrivals.append((case, query))
 
-    def _rank(self, listed: Listed, cases: Sequence[tuple[int, int]], queries: QueryBatch | None, total: int) -> None:
+    def _rank(
+        self, listed: ListResults, cases: Sequence[tuple[int, int]], queries: QueryBatch | None, total: int
+    ) -> None:
         """Make the lists of `cases`, each with its place in `queries`, and those of the shoppers who have arrived."""
         parts = [query for _, query in self._arrivals]
         numbers = [case for case, _ in self._arrivals] + [case for case, _ in cases]

@@ -12,16 +12,17 @@ from inference.encoding.text import item_text, normalise_query
 from inference.types import Item
 from streams.contracts.messages import Interaction, Purchase, Search, View
 from training.log import Log, read_log
-from training.value.removal import (
+from training.value.variants import (
     ATTRIBUTES,
+    COMPLETE,
     FIELDS,
+    Variant,
     context_keys,
     has_attribute,
     has_field,
-    kept_events,
+    remaining_events,
     without_attributes,
 )
-from training.value.variants import WHOLE, Variant
 
 NOON = datetime(2026, 1, 10, 12, tzinfo=UTC)
 ITEM = Item(
@@ -51,17 +52,17 @@ def log() -> Log:
 
 
 def kept(variant: Variant) -> list[Interaction]:
-    return list(kept_events(log(), variant, 2).interactions)
+    return list(remaining_events(log(), variant, 2).interactions)
 
 
 def test_the_whole_shop_keeps_all_events_as_they_are() -> None:
-    found = kept_events(log(), WHOLE, 2)
+    found = remaining_events(log(), COMPLETE, 2)
     assert list(found.interactions) == events()
     assert found.numbers.tolist() == [0, 1, 2, 3]
 
 
 def test_types_of_events_are_dropped_everywhere() -> None:
-    found = kept_events(log(), Variant(types=frozenset({"view"})), 2)
+    found = remaining_events(log(), Variant(types=frozenset({"view"})), 2)
     assert [each.event_id for each in found.interactions] == ["a", "c"]
     assert found.numbers.tolist() == [0, 2]
 

@@ -9,8 +9,7 @@ import pytest
 
 from inference.bundle import Bundle
 from tests.training.value.small_study import EVERYTHING, study_of
-from training.value.runner import Runner
-from training.value.store import Store, digest_of
+from training.value.runner import Runner, Store, digest_of
 from training.value.study import Study
 from training.value.variants import Variant
 
@@ -59,7 +58,7 @@ def test_a_replay_runs_once(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.
     assert (runner.ran, later.ran, later.found) == (1, 0, 1)
     for each in (second, third, fourth):
         assert each["ranking:"].tolist() == first["ranking:"].tolist()
-    other = study.whole_job(EVERYTHING)
+    other = study.baseline_job(EVERYTHING)
     later.result(other, steps.append)
     assert count == 2
     assert sum(steps) > 0
