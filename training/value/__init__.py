@@ -1,7 +1,7 @@
 """The value of data: what each source, feature, event type, field, attribute and day of history adds to the lists.
 
-`study.py` holds the data and replays a shop with less of them (`variants.py`, `lists.py`). `runner.py` runs such replays
-in processes and keeps each result. A section of the report is made from results:
+`study.py` holds the data and replays a shop with less of them (`variants.py`, `lists.py`). `runner.py` runs such
+replays in processes and keeps each result. A section of the report is made from results:
 
 - A section is a class with the methods of `sections.Section`: `to_json`, `sentence`, `tables` for the terminal and
   `html` for the page. Its data are a frozen `msgspec.Struct` or dataclass.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from math import inf
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,10 @@ from training.value import views
 from training.value.assets import KINDS, Asset, assets_of, described
 from training.value.lists import ablated_features
 from training.value.planning import MARGIN, SHARE, plan_assets
-from training.value.report import FROZEN, RETRAINED, Assets, AssetValue
+from training.value.report import BUNDLE, FROZEN, RETRAINED, Assets, AssetValue
 from training.value.runner import Result
 from training.value.sections import RunContext
-from training.value.study import METRICS, Floats, Job, Part, Scope, Study, ranking
+from training.value.study import FITTED, METRICS, Floats, Job, Part, Scope, Study, ranking
 from training.value.variants import DAY_MS
 
 RECENT_DAYS, FEWEST_RECENT = 7, 100
@@ -145,6 +146,12 @@ def _without(asset: Asset, results: Mapping[str, Result]) -> Floats:
     return ranking(results[""], asset.ranking) if asset.ranking else ranking(results[asset.variant.key])
 
 
+def _model(study: Study, asset: Asset, results: Mapping[str, Result]) -> Literal["frozen", "retrained", "bundle"]:
+    if not study.options.retrained or asset.ranking:
+        return FROZEN
+    return RETRAINED if results[asset.variant.key][FITTED].all() else BUNDLE
+
+
 def _unmeasured(asset: Asset) -> AssetValue:
     return AssetValue(**described(asset))  # type: ignore[arg-type]
 
@@ -176,7 +183,7 @@ def _measured(
         found.append(
             AssetValue(
                 **described(asset),  # type: ignore[arg-type]
-                model=RETRAINED if study.options.retrained and not asset.ranking else FROZEN,
+                model=_model(study, asset, results),
                 cases=len(cases),
                 whole=estimate(float(means[0, first]), draws[:, 0, first]),
                 without=estimate(float(means[number, first]), draws[:, number, first]),

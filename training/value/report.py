@@ -16,6 +16,7 @@ SCHEMA = "intentstream-value"
 VERSION = 1
 FROZEN: Final = "frozen"
 RETRAINED: Final = "retrained"
+BUNDLE: Final = "bundle"
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,8 @@ class AssetValue(msgspec.Struct, frozen=True, kw_only=True):
         name: the asset within its kind.
         title: the asset in words.
         state: measured; absent if no event or item has it; not read if the system gives it no meaning.
-        model: frozen if the lists with and without it are of one ranker, retrained if each has a ranker of its own.
+        model: frozen if the lists with and without it are of one ranker, retrained if each has a ranker of its own;
+            bundle if the events without it have no list to fit a ranker to, so that only these have the bundle's.
         size: number of events or items that have it; None for sources and features.
         days: length of a period of history, in days.
         cases: number of lists.
@@ -51,7 +53,7 @@ class AssetValue(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     title: str
     state: Literal["measured", "absent", "not read"] = "measured"
-    model: Literal["frozen", "retrained"] = "frozen"
+    model: Literal["frozen", "retrained", "bundle"] = "frozen"
     size: int | None = None
     days: float | None = None
     cases: int = 0

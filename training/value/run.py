@@ -29,7 +29,8 @@ RANKERS = {
     "bundle": f"Its ranker is frozen. {_FROZEN}",
     "fitted": f"A ranker was fitted once, to all data before the test period, and then frozen. {_FROZEN}",
     "retrained": "A ranker was fitted to the data before the test period without each asset. Rows without sources and "
-    "features, marked frozen, have the ranker that was fitted to all data.",
+    "features, marked frozen, have the ranker that was fitted to all data. Without the assets marked bundle, there is "
+    "no list to fit a ranker to: those rows have the model's own, so their loss includes that of the fit.",
 }
 """The origin of the ranker in words, by the option `--ranker`."""
 

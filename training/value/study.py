@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
+from inference.errors import BundleError
 from inference.pipeline import ScoresFeatures
 from inference.types import Item, Vector
 from streams.contracts.internal import ItemVector
@@ -41,6 +42,8 @@ UNUSED = 6
 """Replays that are kept to be copied, the latest used, each with its catalogue."""
 SECONDS = "seconds"
 """The name of a result's times: of making the replay with its ranker, of the events, and of the lists, float64 (3,)."""
+FITTED = "fitted"
+"""The name of a result's flag of whether its ranker was fitted to the events of the variant, bool (1,)."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,17 +176,15 @@ class Study:
         return deepcopy(unused, {id(each): each for each in shared})
 
     def replay(self, job: Job, progress: Progress = no_progress) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking, and the times."""
+        """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking; SECONDS and FITTED."""
         part, variant = self.part(job.scope), job.variant
         events = remaining_events(part.log, variant, part.start)
         began = perf_counter()
         replay = self.new_replay(variant.attributes)
-        learned = 0
-        scorer: ScoresFeatures = self.bundle.scorer
-        if variant.fitted:
-            learned = int(np.searchsorted(events.numbers, part.start))
-            scorer = fitted(replay, events.interactions[:learned], self.fitting_rules(learned))
-            replay.recommender.set_scorer(scorer)
+        learned = int(np.searchsorted(events.numbers, part.start)) if variant.fitted else 0
+        ranker = self._fitted(replay, events.interactions[:learned], variant) if variant.fitted else None
+        scorer: ScoresFeatures = ranker or self.bundle.scorer
+        replay.recommender.set_scorer(scorer)
         made_s = perf_counter() - began
         wanted = moments(part.log, part.cases, events, is_anonymous="user_id" in variant.fields)
         rankings: Rankings = full_ranking
@@ -194,7 +195,8 @@ class Study:
         listed = list_pass.run(events, wanted, learned, progress)
         elapsed_s = perf_counter() - began
         found: dict[str, npt.NDArray[np.generic]] = {
-            SECONDS: np.array([made_s, elapsed_s - listed.rank_s, listed.rank_s])
+            SECONDS: np.array([made_s, elapsed_s - listed.rank_s, listed.rank_s]),
+            FITTED: np.array([ranker is not None]),
         }
         targets = part.cases.targets
         for name, lists in listed.lists.items():
@@ -202,6 +204,18 @@ class Study:
             columns = [metrics[each] for each in METRICS[:-1]]
             found[f"ranking:{name}"] = np.stack([*columns, listed.predicted[name]], axis=1).astype(np.float32)
         return found
+
+    def _fitted(self, replay: Replay, known: Sequence[Interaction], variant: Variant) -> Ranker | None:
+        """Learn the events, and return a ranker fitted to them; None if a shop with less data has no list to fit it to.
+
+        Without the order within a day, for example, no list is made between two actions of a session.
+        """
+        try:
+            return fitted(replay, known, self.fitting_rules(len(known)))
+        except BundleError:
+            if variant == Variant(fitted=True):
+                raise
+            return None
 
     def baseline_job(self, scope: Scope, *, ablated: bool = False) -> Job:
         """Return the replay of the shop with all data."""

@@ -145,5 +145,14 @@ def test_a_shop_can_have_rankers_fitted_without_each_asset(bundle: Bundle, tmp_p
     assert not np.array_equal(one, other)
 
 
+def test_a_shop_without_times_cannot_fit_a_ranker_and_has_that_of_the_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    study = study_of(bundle, retrained=True)
+    section = asset_values(context_of(study, tmp_path, "fields"))
+    assert section is not None
+    models = {each.name: each.model for each in section.found.values if each.loss}
+    assert models["occurred_at"] == "bundle"
+    assert models["user_id"] == "retrained"
+
+
 def test_costs_are_those_of_the_timed_replay() -> None:
     assert Costs.of([1.0, 8.0, 2.0], EVERYTHING._replace(events=80, lists=20)) == Costs(1.0, 0.1, 0.1)
