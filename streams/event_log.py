@@ -27,10 +27,15 @@ from streams.profiles.layout import RECENT_EVENTS
 
 
 class EventLog(NamedTuple):
-    """Events in order of time. `places` are their places in the file, from 0 on, without the blank lines."""
+    """Events in order of time.
+
+    `places` are their places in the file, from 0 on, without the blank lines. `producers` are the names of their
+    producers, empty without one.
+    """
 
     interactions: list[Interaction]
     places: list[int]
+    producers: list[str]
 
 
 def read_event_log(
@@ -61,7 +66,8 @@ def read_event_log(
         )
     keys = [(at_ms, blake2b(line.value, digest_size=8).digest()) for at_ms, line in zip(times, lines, strict=True)]
     places = sorted(range(len(lines)), key=keys.__getitem__)
-    return EventLog([lines[place].message for place in places], places)
+    ordered = [lines[place] for place in places]
+    return EventLog([line.message for line in ordered], places, [line.producer for line in ordered])
 
 
 def _limit(

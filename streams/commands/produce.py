@@ -41,7 +41,7 @@ Examples:
     "name",
     default="intentstream-produce",
     show_default=True,
-    help="Name of the producer in the header `ce_source`, by which the data quality is reported.",
+    help="Producer in the header `ce_source`, by which data quality is reported, for lines without a `ce_source`.",
 )
 @with_settings
 def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool, name: str) -> None:

@@ -55,6 +55,24 @@ class Line(Generic[M]):
         message = self.message
         return (message.item_id if isinstance(message, Item) else message.user_id).encode()
 
+    @property
+    def producer(self) -> str:
+        """The name in the line's field `ce_source`, as in the header of a message on Kafka; empty without one."""
+        try:
+            name = _source.decode(self.value).ce_source
+        except UnicodeDecodeError:
+            return ""
+        return name if isinstance(name, str) else ""
+
+
+class _Source(msgspec.Struct):
+    """The field that stands for the header `ce_source`, which a file cannot carry."""
+
+    ce_source: object = None
+
+
+_source = msgspec.json.Decoder(_Source)
+
 
 class _Peek(msgspec.Struct):
     """The one field that distinguishes an interaction from an item."""

@@ -26,7 +26,7 @@ class Publisher:
 
     def __init__(self, producer: AIOKafkaProducer, topics: Mapping[str, str], name: str) -> None:
         self._producer = producer
-        self._headers = [(PRODUCER_HEADER, name.encode())]
+        self._name = name
         self._topics = topics
         self._unconfirmed: list[tuple[str, Future[object]]] = []
         self.confirmed: Counter[str] = Counter()
@@ -34,7 +34,9 @@ class Publisher:
     @classmethod
     @asynccontextmanager
     async def connected(cls, settings: Settings, name: str) -> AsyncIterator[Publisher]:
-        """Connect as producer `name`. Wait for the confirmation of all messages at the end, also if the block raises.
+        """Connect. Messages that name no producer have `name`.
+
+        At the end, also if the block raises, wait for the confirmation of all messages.
 
         Raises TopicError if a topic is missing: brokers that create topics automatically would use wrong settings.
         """
@@ -60,9 +62,10 @@ class Publisher:
                 await producer.stop()
 
     async def send(self, message: Message) -> None:
-        """Send a message. Wait for confirmations first if too many are outstanding."""
+        """Send a message as its own producer, if it names one. Wait for confirmations if too many are outstanding."""
         topic = self._topics[message.topic]
-        sent = await self._producer.send(topic, message.value, message.key, headers=self._headers)
+        headers = [(PRODUCER_HEADER, (message.producer or self._name).encode())]
+        sent = await self._producer.send(topic, message.value, message.key, headers=headers)
         self._unconfirmed.append((topic, sent))
         if len(self._unconfirmed) >= UNCONFIRMED_AT_MOST:
             await self.confirm()

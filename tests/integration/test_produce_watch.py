@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
-from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
+from streams.contracts.messages import PRODUCER_HEADER, ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.contracts.serde import encode_json
 from streams.kafka import topics
 from streams.kafka.clients import client_options
@@ -24,18 +25,20 @@ INVALID = '{"type": "view", "event_id": "e4", "user_id": "u1", "occurred_at": "2
 
 async def stored(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
     """Return all keys and values of a topic, partition by partition."""
+    return [(record.key, record.value) for record in await records(settings, topic)]
+
+
+async def records(settings: Settings, topic: str) -> list[ConsumerRecord]:
+    """Return all records of a topic, partition by partition."""
     consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
         consumer.assign(partitions)
-        found: list[tuple[bytes, bytes]] = []
+        found: list[ConsumerRecord] = []
         for partition, end in (await consumer.end_offsets(partitions)).items():
             while await consumer.position(partition) < end:
-                found += [
-                    (record.key, record.value)
-                    for record in (await consumer.getmany(partition, timeout_ms=500))[partition]
-                ]
+                found += (await consumer.getmany(partition, timeout_ms=500))[partition]
         return found
     finally:
         await consumer.stop()
@@ -79,6 +82,17 @@ async def test_lines_are_published_to_their_topics_with_keys(settings: Settings,
     ]  # fmt: skip
     assert [key for key, _ in await stored(settings, settings.topics.searches)] == [b"u1"]
     assert sorted(key for key, _ in await stored(settings, settings.topics.clicks)) == [b"u1", b"u2"]
+
+
+async def test_a_line_that_names_its_producer_has_that_name_in_the_header(settings: Settings, tmp_path: Path) -> None:
+    lines = EVENTS.splitlines()
+    named = lines[1].replace("{", '{"ce_source": "shop-app", ', 1)
+    (tmp_path / "events.jsonl").write_text(f"{named}\n{lines[2]}\n")
+    await topics.create(settings)
+    result = await run(settings, "produce", "--producer", "import", str(tmp_path / "events.jsonl"))
+    assert result.exit_code == 0, result.output
+    headers = {record.key: record.headers for record in await records(settings, settings.topics.clicks)}
+    assert headers == {b"u1": ((PRODUCER_HEADER, b"shop-app"),), b"u2": ((PRODUCER_HEADER, b"import"),)}
 
 
 async def test_an_invalid_line_ends_the_command_with_its_position_and_a_count(

@@ -40,6 +40,14 @@ def test_events_in_order_stay_as_they_are(tmp_path: Path) -> None:
     assert (log.interactions, log.places, notes) == (events, [0, 1, 2, 3, 4], [])
 
 
+def test_producers_follow_their_events(tmp_path: Path) -> None:
+    lines = [encode_json(named(str(n), NOW_MS - n))[:-1] + b', "ce_source": "p%d"}' % n for n in range(3)]
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    log = read_event_log(path, SKEW_MS, now_ms=NOW_MS, warn=lambda _: None)
+    assert (ids(log), log.producers) == (["2", "1", "0"], ["p2", "p1", "p0"])
+
+
 def test_a_file_with_the_newest_event_first_is_sorted_and_named(tmp_path: Path) -> None:
     log, notes = read(tmp_path, *(named(str(n), NOW_MS - n) for n in range(4)))
     assert (ids(log), log.places) == (["3", "2", "1", "0"], [3, 2, 1, 0])

@@ -14,7 +14,7 @@ from inference.errors import InferenceError
 from streams.contracts.jsonlines import read_items
 from streams.contracts.messages import Interaction, occurred_ms
 from streams.errors import ConfigurationError
-from streams.event_log import read_event_log, without_repeats
+from streams.event_log import Repeats, read_event_log
 from streams.factory import load_model, profile_rules
 from streams.items.encoded import read_vectors
 from streams.replay import Replay
@@ -61,11 +61,21 @@ class Inputs:
         bundle = load_model(settings)
         items = [line.message for line in read_items(self.catalog)]
         log = read_event_log(self.events, profile_rules(settings).max_clock_skew_ms, warn=warn)
-        interactions = sorted(without_repeats(log.interactions), key=occurred_ms)
-        if not interactions:
+        repeats = Repeats()
+        rows = [row for row in zip(log.interactions, log.producers, strict=True) if not repeats.is_repeat(row[0])]
+        if not rows:
             raise ConfigurationError(f"{self.events}: required at least one event, got none")
+        rows.sort(key=lambda row: occurred_ms(row[0]))
         encoded = read_vectors(self.vectors, bundle) if self.vectors is not None and self.vectors.exists() else {}
-        return Study(settings, bundle, items, interactions, encoded, self.options)
+        return Study(
+            settings=settings,
+            bundle=bundle,
+            items=items,
+            interactions=[interaction for interaction, _ in rows],
+            producers=[producer or context_producer(interaction) for interaction, producer in rows],
+            encoded=encoded,
+            options=self.options,
+        )
 
     @property
     def settings(self) -> Settings:
@@ -84,6 +94,12 @@ class Inputs:
             msgspec.json.encode(settings_of(self.settings), order="deterministic").decode(),
             str(self.options),
         )
+
+
+def context_producer(interaction: Interaction) -> str:
+    """Return the producer that an event names in its context, empty without one."""
+    producer = interaction.context.get("producer")
+    return producer if isinstance(producer, str) else ""
 
 
 def fitted_bundle(

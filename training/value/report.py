@@ -20,7 +20,11 @@ BUNDLE: Final = "bundle"
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of the study. Times are RFC 3339."""
+    """The data of the study. Times are RFC 3339.
+
+    `producers` is the number of events by producer; `duplicates` are those of them that repeat an earlier event under
+    another event id.
+    """
 
     items: int
     events: int
@@ -29,6 +33,8 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     tested_since: str
     until: str
+    producers: Mapping[str, int]
+    duplicates: Mapping[str, int]
 
 
 class AssetValue(msgspec.Struct, frozen=True, kw_only=True):

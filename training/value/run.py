@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from itertools import compress
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from streams.contracts.messages import Interaction
+from streams.contracts.serde import encode_json
 from streams.errors import ConfigurationError
 from training.evaluation.html import document
 from training.evaluation.run import settings_of
@@ -22,8 +27,10 @@ from training.value.planning import PLAN, TIMED, Costs, Schedule
 from training.value.report import Data, ValueReport
 from training.value.runner import Runner
 from training.value.sections import SECTIONS, Limits, RunContext, Section
-from training.value.study import SECONDS, Scope
+from training.value.study import SECONDS, UNNAMED, Scope
 
+NAMED = 5
+"""Producers that the sentence on duplicates names, at most."""
 _FROZEN = "It is the same with and without an asset, so a shop that never had the asset might lose less."
 RANKERS = {
     "bundle": f"Its ranker is frozen. {_FROZEN}",
@@ -116,6 +123,7 @@ def value(runner: Runner, request: Request, start_phase: StartPhase, say: Callab
 def _report(context: RunContext, sections: Mapping[str, Section], notes: list[str]) -> ValueReport:
     study, limits = context.study, context.limits
     log = study.interactions
+    producers = [producer or UNNAMED for producer in study.producers] or [UNNAMED] * len(log)
     part = study.part(context.full_scope)
     tested = part.log.interactions[part.start :]
     fitted_to = study.bundle.manifest.fitted_to
@@ -131,6 +139,8 @@ def _report(context: RunContext, sections: Mapping[str, Section], notes: list[st
             since=log[0].occurred_at.isoformat(),
             tested_since=tested[0].occurred_at.isoformat(),
             until=log[-1].occurred_at.isoformat(),
+            producers=Counter(producers),
+            duplicates=Counter(compress(producers, duplicates(log))),
         ),
         model={
             "name": study.bundle.name,
@@ -180,10 +190,33 @@ def lead(report: ValueReport) -> list[str]:
         f"{data.since[:10]} to {data.until[:10]}, {data.items:,} items. Tested from {data.tested_since[:16]} on.",
         f"Model {model['name']} {model['version']}. " + RANKERS[str(model["ranker"])],
     ]
+    if data.duplicates:
+        repeated = sum(data.duplicates.values())
+        named = ", ".join(f"{number:,} of {data.producers[name]:,} of {name}" for name, number in worst_first(data))
+        lines.append(
+            f"{repeated:,} events ({repeated / data.events:.1%}) repeat an earlier one under another event id, so they "
+            f"count twice: {named}. Find out whether their producer retries with new ids."
+        )
     known = float(model["known_share"])
     if known > 0:
         lines.append(f"The ranker was fitted to about {known:.0%} of the tested events, so the figures are too high.")
     return [*lines, *(f"{each}." for each in report.plan)]
+
+
+def worst_first(data: Data) -> list[tuple[str, int]]:
+    """Return the numbers of duplicates of at most NAMED producers, the one with the greatest share of them first."""
+    return sorted(data.duplicates.items(), key=lambda entry: -entry[1] / data.producers[entry[0]])[:NAMED]
+
+
+def duplicates(interactions: Sequence[Interaction]) -> list[bool]:
+    """Return for each event whether an earlier one is equal in all fields but the event id and the context."""
+    seen: set[bytes] = set()
+    found = []
+    for interaction in interactions:
+        action = encode_json(msgspec.structs.replace(interaction, event_id="-", context={}))
+        found.append(action in seen)
+        seen.add(action)
+    return found
 
 
 def show(finished: Finished, console: Console) -> None:

@@ -32,6 +32,7 @@ from training.value.session_checks import (
 )
 from training.value.session_kernels import Floats, Integers, Tally
 from training.value.session_study import SessionStudy, session_study
+from training.value.study import UNNAMED
 
 FILE = "worst-sessions.csv"
 SHOWN = 20
@@ -43,7 +44,6 @@ AGES = (0, 1, 7, 30, 90, 180)
 COUNTS = ((1, 1, "1"), (2, 4, "2–4"), (5, 9, "5–9"), (10, 19, "10–19"), (20, None, "20+"))
 ITEMS = ((2, 2, "2"), (3, 5, "3–5"), (6, 10, "6–10"), (11, 20, "11–20"), (21, None, "21+"))
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
-UNKNOWN = "unknown"
 MOST_PRODUCERS = 20
 
 Bools = npt.NDArray[np.bool_]
@@ -115,7 +115,7 @@ def session_values(context: RunContext) -> SessionSection | None:
             agreement=study.agreement(),
             stable=study.stability(),
             consent=consent(study),
-            groups=groups(study, context.study.settings),
+            groups=groups(study, context.study.settings, context.study.producers[-len(study.log) :]),
             ages=ages(tally),
             removals=effects,
             planted=list(planted(study)),
@@ -162,8 +162,11 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
 
 
-def groups(study: SessionStudy, settings: Settings) -> list[Group]:
-    """Return the groups of sessions that have more than one member kind."""
+def groups(study: SessionStudy, settings: Settings, producers: Sequence[str]) -> list[Group]:
+    """Return the groups of sessions that have more than one member kind.
+
+    `producers` are those of the log's events, empty if none is known.
+    """
     known, owner = study.known, study.owner
     values, owners = study.tally.values[known], owner[known]
     sessions_of = np.bincount(owners, minlength=int(owner.max()) + 1)[owners]
@@ -177,11 +180,11 @@ def groups(study: SessionStudy, settings: Settings) -> list[Group]:
     is_robot = robots(study.log, settings)[owners]
     if is_robot.any():
         parts += [("robots", "robots", is_robot), ("robots", "people", ~is_robot)]
-    producers = producers_of(study.log, study.whole.sessions)[known]
-    names, counts = np.unique(producers, return_counts=True)
+    senders = producers_of(study.log, producers, study.whole.sessions)[known]
+    names, counts = np.unique(senders, return_counts=True)
     if len(names) > 1:
         most = names[np.argsort(-counts, kind="stable")[:MOST_PRODUCERS]].tolist()
-        parts += [("producer", name, producers == name) for name in most]
+        parts += [("producer", name, senders == name) for name in most]
     total = float(values.sum())
     return [
         Group(
@@ -222,12 +225,14 @@ def robots(log: Log, settings: Settings) -> Bools:
     return found
 
 
-def producers_of(log: Log, sessions: int) -> npt.NDArray[np.str_]:
-    """Return the producer of each session's first event, from its context; UNKNOWN without one, (sessions,)."""
-    names = [UNKNOWN] * sessions
-    for session, interaction in zip(log.session[::-1].tolist(), reversed(log.interactions), strict=False):
-        producer = interaction.context.get("producer")
-        names[session] = producer if isinstance(producer, str) and producer else UNKNOWN
+def producers_of(log: Log, producers: Sequence[str], sessions: int) -> npt.NDArray[np.str_]:
+    """Return the producer of each session's first event, UNNAMED without one, (sessions,).
+
+    `producers` are those of the log's events, or empty.
+    """
+    names = [UNNAMED] * sessions
+    for session, producer in zip(log.session[::-1].tolist(), reversed(producers), strict=False):
+        names[session] = producer or UNNAMED
     return np.array(names)
 
 

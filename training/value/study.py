@@ -44,6 +44,8 @@ SECONDS = "seconds"
 """The name of a result's times: of making the replay with its ranker, of the events, and of the lists, float64 (3,)."""
 FITTED = "fitted"
 """The name of a result's flag of whether its ranker was fitted to the events of the variant, bool (1,)."""
+UNNAMED = "(unnamed)"
+"""The producer of events without a name, as on the page Data of the console."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -122,6 +124,7 @@ class Study:
         interactions: the events in order of time, without repeats.
         encoded: vectors of texts, by the stable key of the text. Others are encoded when they are needed.
         options: the options.
+        producers: the producer of each event, empty without a name.
     """
 
     settings: Settings
@@ -130,6 +133,7 @@ class Study:
     interactions: Sequence[Interaction]
     encoded: Encoded
     options: StudyOptions
+    producers: Sequence[str] = ()
     _parts: dict[Scope, Part] = field(default_factory=dict)
     _records: dict[frozenset[str], list[ItemVector]] = field(default_factory=dict)
     _query_vectors: dict[str, Vector] = field(default_factory=dict)

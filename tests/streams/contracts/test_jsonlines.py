@@ -41,6 +41,18 @@ def test_a_mixed_file_is_split_by_message_type(tmp_path: Path) -> None:
     assert decode_item(lines[2].key, lines[2].value) == lines[2].message
 
 
+@pytest.mark.parametrize(
+    ("field", "producer"),
+    [(b"", ""), (b', "ce_source": "shop-app"', "shop-app"), (b', "ce_source": 7', ""), (b', "ce_source": "\xff"', "")],
+)
+def test_a_line_may_name_its_producer_which_is_no_part_of_the_message(
+    tmp_path: Path, field: bytes, producer: str
+) -> None:
+    (line,) = read_events(written(tmp_path / "events.jsonl", LINES[0][:-1] + field + b"}"))
+    assert line.producer == producer
+    assert line.message == decode_interaction(line.key, LINES[0])
+
+
 def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl.gz"
     path.write_bytes(gzip.compress(LINES[2] + b"\n" + LINES[2] + b"\n"))
