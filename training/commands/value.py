@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.value.sections import Limits
     from training.value.study import Study
 
-ASSETS = ("sources", "features", "types", "fields", "context", "attributes", "history")
+ASSETS = ("sources", "features", "types", "producers", "fields", "context", "attributes", "history")
 CHOICES = (*ASSETS, "cost", "sessions", "live", "overlap")
 """Names for `--only`. They are those of `training.value.sections`, which is not imported for `--help`."""
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,18 +30,20 @@ from training.value.variants import (
     Variant,
     context_keys,
     has_attribute,
+    has_field,
     without_attributes,
     without_fields,
 )
 
 KINDS = {
-    "sources": "source", "features": "feature", "types": "type", "fields": "field", "context": "context",
-    "attributes": "attribute", "history": "history",
+    "sources": "source", "features": "feature", "types": "type", "producers": "producer", "fields": "field",
+    "context": "context", "attributes": "attribute", "history": "history",
 }  # fmt: skip
 """Kinds of assets, by their names for `--only`. `features` includes groups of features."""
 TYPE_TITLES = {"search": "searches", "view": "views", "click": "clicks", "cart": "cart events", "purchase": "purchases"}
 PERIODS = (0.0, 1.0, 7.0, 30.0, 90.0, 100_000.0)
 """Bounds of the periods of history, in days before the test period."""
+MOST_PRODUCERS = 20
 COMPARED = 2000
 """Events whose arrays are compared to find out whether a field is read."""
 State = Literal["measured", "absent", "not read"]
@@ -69,6 +72,7 @@ def assets_of(study: Study, part: Part, kinds: Sequence[str]) -> list[Asset]:
         "sources": lambda: sources(study),
         "features": features,
         "types": lambda: types(part),
+        "producers": lambda: producers(part),
         "fields": lambda: event_fields(study, part),
         "context": lambda: contexts(study, part),
         "attributes": lambda: attributes(study),
@@ -101,6 +105,15 @@ def types(part: Part) -> Iterator[Asset]:
         yield Asset(
             kind="type", name=name, title=title, state=state, size=size, variant=Variant(types=frozenset({name}))
         )
+
+
+def producers(part: Part) -> Iterator[Asset]:
+    """Yield the producers of the most events, if there are several. Events without one still count as targets."""
+    counts = Counter(part.producers)
+    if len(counts) > 1:
+        for name, size in counts.most_common(MOST_PRODUCERS):
+            variant = Variant(producers=frozenset({name}))
+            yield Asset(kind="producer", name=name, title=f"events of {name}", size=size, variant=variant)
 
 
 def event_fields(study: Study, part: Part) -> Iterator[Asset]:
@@ -206,7 +219,7 @@ def groups(study: Study, part: Part) -> Mapping[str, tuple[str, Variant]]:
     labels = frozenset(name for name in ("category", "brand") if has_attribute(study.items, name))
     if labels:
         found["labels"] = " and ".join(sorted(labels)), Variant(attributes=labels)
-    if has_attribute(study.items, "price") or any(FIELDS["price"](each, 0) for each in part.log.interactions):
+    if has_attribute(study.items, "price") or has_field(part.log.interactions, "price"):
         found["prices"] = "prices", Variant(attributes=frozenset({"price"}), fields=frozenset({"price"}))
     found["shopper ids"] = "shoppers recognised across sessions", Variant(fields=frozenset({"user_id"}))
     before_ms = part.log.at_ms[part.start] - part.log.at_ms[0]

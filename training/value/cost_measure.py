@@ -84,27 +84,18 @@ def _size(name: str, value: object) -> int:
     return len(name.encode()) + JSON_FIELD + len(msgspec.json.encode(value))
 
 
-class Memory(NamedTuple):
-    """Bytes of memory of a replay's parts, which are those of a worker with all partitions."""
-
-    tables: Mapping[str, int]
-
-    @classmethod
-    def of(cls, replay: Replay) -> Memory:
-        """Measure the arrays of the catalogue and of the learned behaviour, and the stored states."""
-        behaviour, catalogue = replay.behaviour, replay.recommender.catalogue
-        seen: set[int] = set()
-        numbers = array_bytes(behaviour.numbers, seen)
-        learned = {name: array_bytes(getattr(behaviour, name), seen) for name in ("sessions", "transitions", "clicked")}
-        return cls(
-            {
-                **learned,
-                "item numbers": numbers,
-                "catalogue": array_bytes(catalogue, seen),
-                "profiles": sum(map(len, replay.profiles.values())),
-                "pairs": sum(map(len, replay.learned.pairs.values())),
-            }
-        )
+def memory_of(replay: Replay) -> Mapping[str, int]:
+    """Return the bytes of each table of a replay, which are those of a worker with all partitions."""
+    behaviour, seen = replay.behaviour, set[int]()
+    numbers = array_bytes(behaviour.numbers, seen)
+    learned = {name: array_bytes(getattr(behaviour, name), seen) for name in ("sessions", "transitions", "clicked")}
+    return {
+        **learned,
+        "item numbers": numbers,
+        "catalogue": array_bytes(replay.recommender.catalogue, seen),
+        "profiles": sum(map(len, replay.profiles.values())),
+        "pairs": sum(map(len, replay.learned.pairs.values())),
+    }
 
 
 def array_bytes(thing: object, seen: set[int]) -> int:

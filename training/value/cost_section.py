@@ -20,11 +20,11 @@ from training.evaluation.table import Rows, terminal_table
 from training.value.cost_advice import RULES, AdviceInput, AssetCost, advise
 from training.value.cost_measure import (
     Bytes,
-    Memory,
     Times,
     WorkerCosts,
     bytes_of_events,
     bytes_of_items,
+    memory_of,
     table_of_source,
     times_of,
 )
@@ -151,7 +151,7 @@ def costs(context: RunContext) -> CostSection | None:
     advance = context.start_phase("Timing sources", count)
     times = times_of(replay, part.log.interactions, max(count - TIMED_LISTS, 0))
     advance(count)
-    memory = Memory.of(replay).tables
+    memory = memory_of(replay)
     events = bytes_of_events(part.log.interactions)
     measured = _Measured(events, bytes_of_items(study.items), memory, times, part, len(study.items))
     return CostSection(

@@ -37,6 +37,7 @@ from training.value.session_study import (
     ByPriority,
     NewestFirst,
     SessionStudy,
+    mean_of,
     rank_correlation,
     ranks_of,
     reciprocal_ranks,
@@ -144,8 +145,7 @@ def retained(live: LiveStudy, capacities: Sequence[int]) -> Iterator[Retention]:
         random = np.random.default_rng(study.seed).random(len(live.keys))
         tables += [(RANDOM, None, ByPriority(random, capacity)), (DOUBLE, None, NewestFirst(2 * capacity))]
         for name, life, table in tables:
-            change = measured(study.tested, table) - before
-            draws = resampled_means(change[:, None], study.tested.shoppers, study.seed)[:, 0]
+            change = mean_of(measured(study.tested, table) - before, study.tested.shoppers, study.seed)
             level = float(before.mean())
             yield Retention(
                 policy=name,
@@ -154,8 +154,8 @@ def retained(live: LiveStudy, capacities: Sequence[int]) -> Iterator[Retention]:
                 life_days=life,
                 lists=len(before),
                 newest_first=level,
-                change=estimate(float(change.mean()), draws),
-                relative=float(change.mean()) / level if level > 0 else None,
+                change=change,
+                relative=change.value / level if level > 0 else None,
             )
 
 

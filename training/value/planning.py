@@ -19,7 +19,7 @@ PLAN = "plan.json"
 """The file in the output folder that keeps the plan of a run."""
 TIMED = Scope(8000, 200)
 """The replay that is timed."""
-FEWEST_EVENTS, FEWEST_LISTS = 3000, 200
+FEWEST_EVENTS = 3000
 FEWEST_PAIRS, WANTED_PAIRS, MOST_PAIRS = 4, 12, 60
 SHARE = 0.45
 """Share of the time for replays without single assets, if Shapley values follow."""

@@ -41,7 +41,7 @@ class AssetValue(msgspec.Struct, frozen=True, kw_only=True):
     """The value of one asset: what the lists lose without it, paired over the same cases.
 
     Attributes:
-        kind: source, group (of features), feature, type (of events), field, context, attribute or history.
+        kind: source, group (of features), feature, type or producer (of events), field, context, attribute or history.
         name: the asset within its kind.
         title: the asset in words.
         state: measured; absent if no event or item has it; not read if the system gives it no meaning.

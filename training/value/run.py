@@ -27,7 +27,7 @@ from training.value.planning import PLAN, TIMED, Costs, Schedule
 from training.value.report import Data, ValueReport
 from training.value.runner import Runner
 from training.value.sections import SECTIONS, Limits, RunContext, Section
-from training.value.study import SECONDS, UNNAMED, Scope
+from training.value.study import SECONDS, Scope
 
 NAMED = 5
 """Producers that the sentence on duplicates names, at most."""
@@ -123,8 +123,8 @@ def value(runner: Runner, request: Request, start_phase: StartPhase, say: Callab
 def _report(context: RunContext, sections: Mapping[str, Section], notes: list[str]) -> ValueReport:
     study, limits = context.study, context.limits
     log = study.interactions
-    producers = [producer or UNNAMED for producer in study.producers] or [UNNAMED] * len(log)
     part = study.part(context.full_scope)
+    producers = study.part(Scope(len(log), 1)).producers
     tested = part.log.interactions[part.start :]
     fitted_to = study.bundle.manifest.fitted_to
     return ValueReport(

@@ -104,10 +104,6 @@ class Runner:
         self._lock = Lock()
         self.ran = self.found = 0
 
-    def known(self, job: Job) -> bool:
-        """Return whether a result is there already."""
-        return job.key in self._futures or self._store.path(job.key).exists()
-
     def submit(self, job: Job) -> Future[Result]:
         """Start a replay, unless it has been started or its result is on disk. Safe to call from several threads."""
         with self._lock:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from inference.types import SessionItems
 from streams.replay import Replay
-from training.bootstrap import resampled_means
-from training.evaluation.estimates import estimate
 from training.evaluation.metrics import at_k, gains
 from training.evaluation.system_pass import item_numbers
 from training.phases import Progress
@@ -19,7 +17,7 @@ from training.value.report import Planted, Removal
 from training.value.sections import RunContext
 from training.value.session_kernels import Floats, Integers
 from training.value.session_log import SHOPPER_MARK, SessionLog
-from training.value.session_study import SessionStudy, leave_one_out, ranks_of, reciprocal_ranks, values_of
+from training.value.session_study import SessionStudy, leave_one_out, mean_of, ranks_of, reciprocal_ranks, values_of
 from training.value.study import Part, Scope
 from training.value.variants import RemainingEvents
 
@@ -119,9 +117,6 @@ WORST, LEFT_OUT, RANDOM, BEST = "worst by Shapley value", "worst by leave-one-ou
 SHARES = (0.01, 0.05)
 """Shares of the sessions that are removed."""
 
-ReciprocalRanks = Callable[[Integers], Floats]
-"""Returns the reciprocal rank of each list of the test without some sessions."""
-
 
 def chosen(study: SessionStudy, by: str, share: float) -> Integers:
     """Return the sessions that are removed: a share of those known before the test, at least one."""
@@ -149,9 +144,7 @@ def removal(
     *, whole: bool = False,
 ) -> Removal:  # fmt: skip
     """Return the effect of one removal, from the reciprocal ranks of the same lists."""
-    change = estimate(
-        float((after - before).mean()), resampled_means((after - before)[:, None], shoppers, study.seed)[:, 0]
-    )
+    change = mean_of(after - before, shoppers, study.seed)
     level = float(before.mean())
     return Removal(
         by=row[0],

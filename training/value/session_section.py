@@ -14,10 +14,7 @@ from rich.console import RenderableType
 
 from inference.retrieval.sessions import NEIGHBOURS
 from streams.settings import Settings
-from training.bootstrap import resampled_means
-from training.evaluation.estimates import estimate
 from training.evaluation.figures import relation
-from training.evaluation.report import Estimate
 from training.log import Log
 from training.value import session_views
 from training.value.report import Age, Candidate, Consent, Group, SessionValues
@@ -30,9 +27,8 @@ from training.value.session_checks import (
     removals,
     whole_system_removals,
 )
-from training.value.session_kernels import Floats, Integers, Tally
-from training.value.session_study import SessionStudy, session_study
-from training.value.study import UNNAMED
+from training.value.session_kernels import Integers, Tally
+from training.value.session_study import SessionStudy, mean_of, session_study
 
 FILE = "worst-sessions.csv"
 SHOWN = 20
@@ -115,7 +111,7 @@ def session_values(context: RunContext) -> SessionSection | None:
             agreement=study.agreement(),
             stable=study.stability(),
             consent=consent(study),
-            groups=groups(study, context.study.settings, context.study.producers[-len(study.log) :]),
+            groups=groups(study, context.study.settings, context.study.part(context.full_scope).producers),
             ages=ages(tally),
             removals=effects,
             planted=list(planted(study)),
@@ -165,7 +161,7 @@ def _time(at_ms: int) -> str:
 def groups(study: SessionStudy, settings: Settings, producers: Sequence[str]) -> list[Group]:
     """Return the groups of sessions that have more than one member kind.
 
-    `producers` are those of the log's events, empty if none is known.
+    `producers` are those of the log's events.
     """
     known, owner = study.known, study.owner
     values, owners = study.tally.values[known], owner[known]
@@ -206,11 +202,6 @@ def _by_count(counts: Integers, ranges: Sequence[tuple[int, int | None, str]]) -
         yield name, (counts >= least) & (counts <= (counts if most is None else most))
 
 
-def mean_of(values: Floats, clusters: Integers, seed: int) -> Estimate:
-    """Return a mean with its interval over clusters."""
-    return estimate(float(values.mean()), resampled_means(values[:, None], clusters, seed)[:, 0])
-
-
 def robots(log: Log, settings: Settings) -> Bools:
     """Return for each shopper whether they have more events in a minute or a day than a person makes, (shoppers,).
 
@@ -226,13 +217,10 @@ def robots(log: Log, settings: Settings) -> Bools:
 
 
 def producers_of(log: Log, producers: Sequence[str], sessions: int) -> npt.NDArray[np.str_]:
-    """Return the producer of each session's first event, UNNAMED without one, (sessions,).
-
-    `producers` are those of the log's events, or empty.
-    """
-    names = [UNNAMED] * sessions
-    for session, producer in zip(log.session[::-1].tolist(), reversed(producers), strict=False):
-        names[session] = producer or UNNAMED
+    """Return the producer of each session's first event, (sessions,)."""
+    names = [""] * sessions
+    for session, producer in zip(log.session[::-1].tolist(), reversed(producers), strict=True):
+        names[session] = producer
     return np.array(names)
 
 

@@ -15,7 +15,10 @@ from inference.kernels.session_knn import scratch
 from inference.kernels.votes import ItemNumbers
 from inference.retrieval.sessions import CAPACITY, NEIGHBOURS, SAMPLE, Sessions
 from inference.types import SessionItems
+from training.bootstrap import resampled_means
 from training.evaluation.cases import cases
+from training.evaluation.estimates import estimate
+from training.evaluation.report import Estimate
 from training.log import Log
 from training.phases import Progress, StartPhase, no_progress
 from training.value.session_kernels import Floats, Integers, Tally, add_leave_one_out, add_values, rank_targets
@@ -247,6 +250,11 @@ def session_study(
         start_phase=start_phase,
         seed=seed,
     )
+
+
+def mean_of(values: Floats, clusters: Integers, seed: int) -> Estimate:
+    """Return a mean with its interval over clusters."""
+    return estimate(float(values.mean()), resampled_means(values[:, None], clusters, seed)[:, 0])
 
 
 def rank_correlation(one: Floats, two: Floats) -> float:

@@ -100,12 +100,16 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part of the log as numbers, with its cases. `start` is the first interaction of the test period."""
+    """A part of the log as numbers, with its cases.
+
+    `start` is the first interaction of the test period. `producers` are those of the events, UNNAMED without a name.
+    """
 
     log: Log
     cases: Cases
     found: int
     start: int
+    producers: Sequence[str]
 
     @cached_property
     def types(self) -> frozenset[str]:
@@ -124,7 +128,7 @@ class Study:
         interactions: the events in order of time, without repeats.
         encoded: vectors of texts, by the stable key of the text. Others are encoded when they are needed.
         options: the options.
-        producers: the producer of each event, empty without a name.
+        producers: the producer of each event, empty without a name; or () if no event has one.
     """
 
     settings: Settings
@@ -145,8 +149,9 @@ class Study:
         if found is None:
             log = read_log(self.interactions[-scope.events :], self.items, self._gap_ms)
             start = first_tested(log, self.options.test_share, None)
+            names = [name or UNNAMED for name in self.producers[-len(log) :]] or [UNNAMED] * len(log)
             every = cases(log, log.acts(), self.options.protocol, start)
-            found = Part(log, sampled(every, scope.lists, self.options.seed), len(every), start)
+            found = Part(log, sampled(every, scope.lists, self.options.seed), len(every), start, names)
             self._parts[scope] = found
         return found
 
@@ -182,7 +187,7 @@ class Study:
     def replay(self, job: Job, progress: Progress = no_progress) -> dict[str, npt.NDArray[np.generic]]:
         """Return the metrics of each case, float32 (cases, METRICS), by the name of the ranking; SECONDS and FITTED."""
         part, variant = self.part(job.scope), job.variant
-        events = remaining_events(part.log, variant, part.start)
+        events = remaining_events(part.log, variant, part.start, part.producers)
         began = perf_counter()
         replay = self.new_replay(variant.attributes)
         learned = int(np.searchsorted(events.numbers, part.start)) if variant.fitted else 0

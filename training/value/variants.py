@@ -31,6 +31,7 @@ class Variant:
 
     Attributes:
         types: types of events that it does not collect.
+        producers: producers whose events it does not get.
         fields: fields of events that it leaves empty.
         context: keys of the events' `context` that it leaves out.
         attributes: attributes of items that it leaves empty.
@@ -39,6 +40,7 @@ class Variant:
     """
 
     types: Names = NO_NAMES
+    producers: Names = NO_NAMES
     fields: Names = NO_NAMES
     context: Names = NO_NAMES
     attributes: Names = NO_NAMES
@@ -128,11 +130,17 @@ class RemainingEvents(NamedTuple):
     numbers: Integers
 
 
-def remaining_events(log: Log, variant: Variant, start: int) -> RemainingEvents:
-    """Return the events that a variant of the shop has. `start` is the first interaction of the test period."""
+def remaining_events(log: Log, variant: Variant, start: int, producers: Sequence[str] = ()) -> RemainingEvents:
+    """Return the events that a variant of the shop has.
+
+    `start` is the first interaction of the test period. `producers` are those of the events; a variant without some of
+    them requires it.
+    """
     is_kept = np.ones(len(log), dtype=np.bool_)
     if variant.types:
         is_kept &= np.array([each.type not in variant.types for each in log.interactions], dtype=np.bool_)
+    if variant.producers:
+        is_kept &= ~np.isin(producers, sorted(variant.producers))
     age_days = (log.at_ms[start] - log.at_ms) / DAY_MS
     for newest, oldest in variant.ages:
         is_kept[:start] &= ~((age_days > newest) & (age_days <= oldest))[:start]

@@ -20,6 +20,7 @@ TITLES = {
     "group": "Features by kind of reason",
     "feature": "Features of the ranker",
     "type": "Types of events",
+    "producer": "Producers of events",
     "field": "Fields of events",
     "context": "Keys of the context",
     "attribute": "Attributes of items",
@@ -153,6 +154,7 @@ def _note(rows: Sequence[AssetValue]) -> str:
     lists = f"{max(cases):,} lists. " if cases else ""
     notes = {
         "type": "Events of a missing type are still targets, so all rows have the same lists to predict.",
+        "producer": "Events of a missing producer are still targets, so all rows have the same lists to predict.",
         "history": "Events of a period before the test are deleted. The lists are those of the first days of the test.",
         "group": "The features of a group are 0, as if they were absent.",
         "feature": "One feature is 0, as if it were absent.",

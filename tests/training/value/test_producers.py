@@ -47,12 +47,15 @@ def visits(number: int = 600) -> Iterator[bytes]:
 
 def test_a_producer_of_shuffled_items_is_ranked_below_one_of_real_sessions(tmp_path: Path) -> None:
     lines = two_producers(visits(), "shuffled")
-    found, shown = report(tmp_path, lines, "--only", "sessions")
+    found, shown = report(tmp_path, lines, "--only", "sessions,producers")
     groups = {each["name"]: each for each in found["sections"]["sessions"]["groups"] if each["by"] == "producer"}
     assert {*groups} == {GOOD, BAD}
     assert groups[BAD]["per_session"]["high"] < groups[GOOD]["per_session"]["low"]
     assert groups[BAD]["negative"] > groups[GOOD]["negative"]
     assert f"producer: {BAD}" in shown
+    assets = {each["name"]: each for each in found["sections"]["assets"]["values"]}
+    assert assets[BAD]["relative"]["high"] < assets[GOOD]["relative"]["low"]
+    assert assets[BAD]["size"] + assets[GOOD]["size"] == len(lines)
 
 
 def test_events_that_a_producer_sends_twice_under_new_ids_are_counted(tmp_path: Path) -> None:

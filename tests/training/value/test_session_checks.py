@@ -21,7 +21,7 @@ def study() -> SessionStudy:
 
 
 def test_the_parts_of_every_grouping_add_up_to_all_sessions(study: SessionStudy) -> None:
-    found = groups(study, Settings(), ())
+    found = groups(study, Settings(), ["shop"] * len(study.log))
     assert {each.by for each in found} == {"sessions of the shopper", "items"}
     for by in ("sessions of the shopper", "items"):
         own = [each for each in found if each.by == by]
