@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -136,22 +137,27 @@ def removals(study: SessionStudy) -> Iterator[Removal]:
     for by, share in rows:
         sessions = chosen(study, by, share)
         after = reciprocal_ranks(ranks_of(study.tested.without(sessions), progress=advance))
-        yield removal(study, (by, share), len(sessions), before, after, study.tested.shoppers)
+        yield removal((by, share), len(sessions), Ranks(before, after, study.tested.shoppers), study.seed)
 
 
-def removal(
-    study: SessionStudy, row: tuple[str, float], sessions: int, before: Floats, after: Floats, shoppers: Integers,
-    *, whole: bool = False,
-) -> Removal:  # fmt: skip
-    """Return the effect of one removal, from the reciprocal ranks of the same lists."""
-    change = mean_of(after - before, shoppers, study.seed)
-    level = float(before.mean())
+class Ranks(NamedTuple):
+    """Reciprocal ranks of the same lists with all sessions and without some, (n,), and the shoppers of the lists."""
+
+    before: Floats
+    after: Floats
+    shoppers: Integers
+
+
+def removal(row: tuple[str, float], sessions: int, ranks: Ranks, seed: int, *, whole: bool = False) -> Removal:
+    """Return the effect of one removal of `sessions` sessions: the order that they are from, and their share."""
+    change = mean_of(ranks.after - ranks.before, ranks.shoppers, seed)
+    level = float(ranks.before.mean())
     return Removal(
         by=row[0],
         share=row[1],
         sessions=sessions,
         whole=whole,
-        lists=len(before),
+        lists=len(ranks.before),
         before=level,
         change=change,
         relative=change.value / level if level > 0 else None,
@@ -172,7 +178,8 @@ def whole_system_removals(context: RunContext, study: SessionStudy) -> Iterator[
     for by in (WORST, RANDOM):
         sessions = chosen(study, by, WORST_SHARE)
         after = _reciprocal_ranks(context, part, sessions, advance)
-        yield removal(study, (by, WORST_SHARE), len(sessions), before, after, part.cases.user, whole=True)
+        ranks = Ranks(before, after, part.cases.user)
+        yield removal((by, WORST_SHARE), len(sessions), ranks, study.seed, whole=True)
 
 
 def _reciprocal_ranks(context: RunContext, part: Part, sessions: Integers, advance: Progress) -> Floats:
