@@ -25,7 +25,7 @@ from streams.console.data_streams import StreamsReader
 from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
 from streams.console.gauges import Gauges
-from streams.console.histories import AnsweringList, replay_time
+from streams.console.histories import AnsweringList
 from streams.console.words import gettext
 from streams.contracts.messages import Interaction, RecommendedItem
 from streams.http.candidates import CatalogueRequest
@@ -188,7 +188,7 @@ class ConsoleBackend:
 
     def now(self) -> datetime:
         """Return the current time, or the time of the replay during a replay."""
-        return replay_time(self.feed.histories.clock, datetime.now(UTC))
+        return self.feed.histories.clock.time(datetime.now(UTC))
 
     def _now_ms(self) -> int:
         return int(self.now().timestamp() * 1e3)

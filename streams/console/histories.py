@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
+from streams.console.clock import Clock
 from streams.contracts import serde
 from streams.contracts.messages import DeadLetter, Interaction, Recommendations, Timestamp
 from streams.contracts.refusals import UNREADABLE
@@ -171,14 +172,14 @@ class Histories:
 
     Attributes:
         popular: ids of the most popular items, for the comparison of hit rates.
-        clock: time of the newest event.
+        clock: the time at which a viewer acts.
         letters: the last refused messages.
         outcomes: outcomes of the latest actions on new items.
         events, lists: numbers of events and lists so far.
     """
 
     popular: tuple[str, ...] = ()
-    clock: datetime | None = None
+    clock: Clock = field(default_factory=Clock)
     letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=LETTERS_KEPT))
     outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=OUTCOMES_KEPT))
     events: int = 0
@@ -200,7 +201,7 @@ class Histories:
         if any(each.event_id == event.event_id for each in history.events):
             return  # sent again
         self.events += 1
-        self.clock = event.occurred_at if self.clock is None else max(self.clock, event.occurred_at)
+        self.clock.add(event.occurred_at, sent_ms)
         self._sent_ms[event.event_id] = sent_ms
         while len(self._sent_ms) > SENT_KEPT:
             self._sent_ms.popitem(last=False)
@@ -287,13 +288,3 @@ class Histories:
 
 def _without(popular: Iterable[str], left_out: set[str]) -> list[str]:
     return [item_id for item_id in popular if item_id not in left_out][:FIRST]
-
-
-def replay_time(clock: datetime | None, now: datetime | None = None) -> datetime:
-    """Return the time of a viewer's action: now, or the time of the replay if the newest event is old.
-
-    A replay sends events of long ago. An action of today would be years later, and every intent and trend would have
-    faded by then.
-    """
-    now = now or datetime.now(UTC)
-    return now if clock is None or now - clock < timedelta(days=1) else clock

@@ -1,13 +1,13 @@
-"""Histories: sessions, answers, hit rates, and the time of a replay."""
+"""Histories: sessions, answers and hit rates."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
 
-from streams.console.histories import EVENTS_KEPT, SHOPPERS_KEPT, WINDOW, Histories, decode_event, replay_time
+from streams.console.histories import EVENTS_KEPT, SHOPPERS_KEPT, WINDOW, Histories, decode_event
 from tests.streams.console.harness import AT, answer, seen
 
 ITEMS = [f"i{number}" for number in range(2, 22)]
@@ -131,11 +131,3 @@ def test_messages_that_are_no_events_are_skipped() -> None:
     assert event is not None
     assert event.bought_next == ("i7", "i8")
     assert event.interaction.type == "view"
-
-
-def test_a_viewer_acts_in_the_time_of_a_replay() -> None:
-    now = datetime(2026, 11, 29, tzinfo=UTC)
-    old = datetime(2017, 1, 1, tzinfo=UTC)
-    assert replay_time(old, now) == old
-    assert replay_time(now - timedelta(hours=3), now) == now
-    assert replay_time(None, now) == now
