@@ -268,6 +268,8 @@ async def test_the_flow_page_lists_dead_letters_without_payloads(console: Consol
     assert "clicks 3/14" in page
     assert "a-secret" not in page
     assert "http://127.0.0.1:9200 (this worker)" in page
+    assert "no list in the last 30 s" in page
+    assert "p99 0" not in page
 
 
 @pytest.mark.parametrize(
