@@ -72,7 +72,11 @@ class ProblemError(Exception):
     """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.status} {problem.type}: {problem.detail}")
+        text = f"{problem.status} {problem.type}: {problem.detail}"
+        if problem.errors:
+            entry, fault = problem.errors[0].index, problem.errors[0].faults[0]
+            text += f"; entry {entry}, {fault.where}: {fault.detail}"
+        super().__init__(text)
         self.problem = problem
 
     @property
