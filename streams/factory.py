@@ -32,7 +32,7 @@ def load_model(settings: Settings) -> Bundle:
     model = settings.model
     if not model.path.is_dir():
         required = "the folder of a model bundle, absolute or relative to the working directory"
-        raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {model.path}")
+        raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {model.path.absolute()}")
     return load_bundle(model.path, providers=model.execution_providers, threads=model.scorer_threads)
 
 

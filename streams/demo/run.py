@@ -134,6 +134,8 @@ class Demo:
             self._say(text % vectors.model)
         missing = vectors.missing()
         text = self._words("Encoding the catalogue (cached for the next run)")
+        if missing and not self.console.is_terminal:
+            self._say(text)
         with self._bar(text, is_shown=missing > 0) as bar:
             task = bar.add_task("", total=missing)
             records = vectors.records(settings, lambda texts: bar.advance(task, texts))
