@@ -62,10 +62,10 @@ class Measured:
             return None
         return estimate(float(means[one] / means[two] - 1), draws[:, one] / draws[:, two] - 1)
 
-    def best(self, names: Sequence[str], metric: str, k: int) -> str | None:
-        """Return the one of `names` with the highest metric."""
-        column = self.columns.index((metric, k))
-        return max(names, key=lambda name: float(self.means[self.names.index(name), column]), default=None)
+    def best(self, names: Sequence[str], metrics: Sequence[tuple[str, int]]) -> str | None:
+        """Return the one of `names` with the highest first metric; the next metrics decide between equal ones."""
+        columns = [self.columns.index(metric) for metric in metrics]
+        return max(names, key=lambda name: self.means[self.names.index(name), columns].tolist(), default=None)
 
 
 def estimate(value: float, draws: Floats) -> Estimate:

@@ -58,7 +58,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     sources = [each.named(f"{name} alone") for name, each in result.alone.items()]
     compared = [*result.ours, *baselines, *sources]
     measured = measure(compared, chosen.targets, chosen.user, ks, seed)
-    best = measured.best([each.name for each in baselines], *first)
+    best = measured.best([each.name for each in baselines], options.primary)
     names = [each.name for each in baselines]
     groups, shown = Groups(log, system.items, start), [*result.ours, *baselines]
     return Report(
@@ -96,7 +96,7 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
     targets = graded_targets(judgements)
     measured = measure(rankings, targets, queries, options.ks, options.seed)
     names = [each.name for each in rankings[1:]]
-    best = measured.best(names, *options.primary[0])
+    best = measured.best(names, options.primary)
     data = Data(
         items=len(system.items),
         searches=len(queries),
