@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -83,6 +83,25 @@ def filled_up(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue
     candidates = Restrictions((), matching).filled(
         shortlists.candidates, shortlists.queries, catalogue, shortlists.sources
     )
+    return replace(shortlists, candidates=candidates)
+
+
+def among(shortlists: Shortlists, rows: Mapping[int, Rows]) -> Shortlists:
+    """Return shortlists whose candidates are among given rows of the catalogue, for each request that has some.
+
+    Args:
+        shortlists: candidates of all requests.
+        rows: the rows for numbers of requests; the other requests keep all their candidates.
+    """
+    if not rows:
+        return shortlists
+    found = shortlists.candidates
+    kept = np.ones(len(found.rows), dtype=np.bool_)
+    for number, wanted in rows.items():
+        own = shortlists.own(number)
+        kept[own] = np.isin(found.rows[own], wanted)
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept)])[found.starts]
+    candidates = Candidates(starts, found.rows[kept], found.fused[kept], found.scores[kept], found.ranks[kept])
     return replace(shortlists, candidates=candidates)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from streams.assets.monitor import QualityMonitor
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
 from streams.http.languages import language_for
-from streams.http.lists import MadeList, Matches, only_matching
+from streams.http.lists import MadeList, Matches
 from streams.http.maker import ListMaker
 from streams.http.messages import (
     Accepted,
@@ -191,11 +191,10 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
     query = call.query
     if (answer := await backend.of_owner(query.user, call)) is not None:
         return answer
-    request = ListRequest(user_id=query.user, text=query.q, counts_matches=True, **backend.limits(call, query))
+    limits = backend.limits(call, query)
+    request = ListRequest(user_id=query.user, text=query.q, counts_matches=True, only_matches=query.matching, **limits)
     made = await backend.maker.make(request)
     matches = made.matches or NO_MATCHES
-    if query.matching:
-        made = replace(made, items=only_matching(made.items))
     return SearchResults(
         query=query.q,
         user_id=query.user,

@@ -22,7 +22,7 @@ from inference.retrieval.columns import Rows
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Because, ScoredCandidate
 from streams.contracts.messages import ModelRef
-from streams.http.candidates import CatalogueRequest, filled_up, in_catalogue_order, only
+from streams.http.candidates import CatalogueRequest, among, filled_up, in_catalogue_order, only
 from streams.http.messages import ListedItem
 from streams.http.queries import Known, ListRequest, queries_of
 from streams.serving.servable import Servable
@@ -82,11 +82,12 @@ def _ranked(
     queries, fallbacks = queries_of(servable, requests, known, requests[0].at_ms or int(now_s * 1e3))
     placement = servable.engine.placements.named[requests[0].placement]
     shortlists = _shortlists(servable, requests, queries, placement)
+    rows = _matching_rows(shortlists, requests, recommender.catalogue)
+    shortlists = among(shortlists, {number: own for number, own in rows.items() if requests[number].only_matches})
     lists = recommender.rank_or_fall_back(shortlists)
     servable.scoring.exposure.add(lists)
     model, at = _model(servable), datetime.fromtimestamp(now_s, UTC)
     made = []
-    rows = _matching_rows(shortlists, requests, recommender.catalogue)
     for number, (request, fallback) in enumerate(zip(requests, fallbacks, strict=True)):
         explained = recommender.explain(shortlists, lists, number) if request.explains else None
         items = _items(lists, number, request, _sentence(servable, request.language), explained)
@@ -175,9 +176,3 @@ def _sentence(servable: Servable, language: Language | None) -> Callable[[Becaus
 
 def _model(servable: Servable) -> ModelRef:
     return ModelRef(name=servable.bundle.name, version=servable.bundle.version)
-
-
-def only_matching(items: tuple[ListedItem, ...]) -> tuple[ListedItem, ...]:
-    """Return the items that match, with new ranks."""
-    kept = (each for each in items if each.matches is True)
-    return tuple(msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(kept, start=1))

@@ -47,8 +47,8 @@ class SearchResults(ItemList, frozen=True, kw_only=True):
     """The items that suit a search best. `user_id` is null if the results are personal to nobody.
 
     `total` is the number of items that match the search and pass the filter, also beyond the list. Without `matching`,
-    the list may go on behind them with items that are near to the search. `facets` count the matching items. `related`
-    are queries that refine the search, or that led to the same items.
+    the list may have items too that are only near to the search or popular. `facets` count the matching items.
+    `related` are queries that refine the search, or that led to the same items.
     """
 
     query: str

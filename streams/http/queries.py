@@ -41,6 +41,7 @@ class ListRequest:
         language: language of the reasons, None for that of the settings.
         explains: whether the score of each item is explained.
         counts_matches: whether the items that match the search are counted.
+        only_matches: whether only these may be listed. Requires `counts_matches`.
         at_ms: the time at which the shopper asks, None for now.
     """
 
@@ -56,6 +57,7 @@ class ListRequest:
     language: Language | None = None
     explains: bool = False
     counts_matches: bool = False
+    only_matches: bool = False
     at_ms: int | None = None
 
 

@@ -64,6 +64,14 @@ async def test_the_total_counts_matching_items_and_not_the_list(served: Served) 
     assert (await found(served[1], "!!"))["total"] == 0
 
 
+async def test_a_list_of_matches_is_as_long_as_asked_for_also_behind_items_that_do_not_match(served: Served) -> None:
+    (first,) = (await found(served[1], "oolong leaves 4", k=1))["items"]
+    assert not first["matches"], "the case of this test: the first item does not match"
+    listed = await found(served[1], "oolong leaves 4", k=2, matching=True)
+    assert (len(listed["items"]), listed["total"]) == (2, 3)
+    assert [(each["rank"], each["matches"]) for each in listed["items"]] == [(1, True), (2, True)]
+
+
 async def test_items_match_by_words_by_meaning_and_by_what_shoppers_clicked(served: Served) -> None:
     harness, client = served
     # A search matches itself by meaning: the fake encoder gives equal texts equal vectors.
