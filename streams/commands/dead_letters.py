@@ -36,10 +36,11 @@ from streams.settings import Settings
 
 EPILOG = """\b
 Examples:
-  intentstream dead-letters list --topic clicks --since 2h
+  intentstream dead-letters list --topic clicks --since 2h --producer webshop
   intentstream dead-letters show 3/120
   intentstream dead-letters replay --reason unencodable --since 2026-01-31T12:00:00Z
 """
+CONDITIONS = ("reasons", "topics", "producers", "since", "until")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST_VALUE = 20_000
 """Most characters of a value that `show` prints."""
@@ -93,11 +94,12 @@ def with_filter(command: Callable[Concatenate[Settings, Filter, P], R]) -> Calla
 
     @click.option("--reason", "reasons", multiple=True, help="Refused for this reason; may be repeated.")
     @click.option("--topic", "topics", multiple=True, help="Of messages on this topic; may be repeated.")
+    @click.option("--producer", "producers", multiple=True, help="Of this producer, by `ce_source`; may be repeated.")
     @click.option("--since", type=Time(), metavar="TIME", help="Refused since TIME: RFC 3339, or 30m, 2h, 3d ago.")
     @click.option("--until", type=Time(), metavar="TIME", help="Refused before TIME.")
     @wraps(command)
     def run(settings: Settings, *args: P.args, **options: P.kwargs) -> R:
-        conditions: Any = {name: options.pop(name) for name in ("reasons", "topics", "since", "until")}
+        conditions: Any = {name: options.pop(name) for name in CONDITIONS}
         known = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         for name, allowed in (("reasons", known), ("topics", settings.topics.consumed)):
             if unknown := [each for each in conditions[name] if each not in allowed]:

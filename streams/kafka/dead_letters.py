@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from streams.contracts.messages import FORWARDED_HEADER, TOO_LARGE, DeadLetter
+from streams.contracts.messages import FORWARDED_HEADER, PRODUCER_HEADER, TOO_LARGE, DeadLetter
 from streams.contracts.serde import decode_dead_letter, decode_recommendations
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
@@ -51,12 +51,14 @@ class Filter:
 
     Attributes:
         reasons, topics: allowed values.
+        producers: allowed names of the message's producer, as in its header `ce_source`.
         since, until: times between which a message was refused.
         places: places of the dead letters.
     """
 
     reasons: Collection[str] = ()
     topics: Collection[str] = ()
+    producers: Collection[str] = ()
     since: datetime | None = None
     until: datetime | None = None
     places: Collection[Place] = ()
@@ -67,10 +69,18 @@ class Filter:
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topics or letter.topic in self.topics)
+            and (not self.producers or _producer(letter) in self.producers)
             and (self.since is None or letter.failed_at >= self.since)
             and (self.until is None or letter.failed_at < self.until)
             and (not self.places or place in self.places)
         )
+
+
+def _producer(letter: DeadLetter) -> str | None:
+    for header in letter.headers:
+        if header.name == PRODUCER_HEADER and header.value:
+            return header.value.decode(errors="replace")
+    return None
 
 
 @dataclass(slots=True)

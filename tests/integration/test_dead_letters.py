@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from inference.types import Item
-from streams.contracts.messages import FORWARDED_HEADER, DeadLetter, Header, View
+from streams.contracts.messages import FORWARDED_HEADER, PRODUCER_HEADER, DeadLetter, Header, View
 from streams.contracts.serde import encode_json
 from streams.settings import Settings
 from tests.integration.commands import run
@@ -48,7 +48,7 @@ async def publish(shop: ShopClient, dead: DeadLetter) -> str:
     return f"{sent.partition}/{sent.offset}"
 
 
-async def test_the_list_has_counts_and_filters_by_topic_reason_and_time(settings: Settings) -> None:
+async def test_the_list_has_counts_and_filters_by_topic_reason_producer_and_time(settings: Settings) -> None:
     topics = settings.topics
     async with ShopClient.connected(settings) as shop:
         empty = await run(settings, "dead-letters", "list")
@@ -58,7 +58,8 @@ async def test_the_list_has_counts_and_filters_by_topic_reason_and_time(settings
         old = msgspec.structs.replace(
             letter(topics.items, b"i", b"\x1b[31m", "empty"), failed_at=NOW - timedelta(hours=3)
         )
-        place = await publish(shop, msgspec.structs.replace(old, detail="a\x1b[2Jb"))
+        named = (*old.headers, Header(name=PRODUCER_HEADER, value=b"webshop"))
+        place = await publish(shop, msgspec.structs.replace(old, detail="a\x1b[2Jb", headers=named))
         await shop.publish(topics.dead_letters, b"k", b"no dead letter")
     everything = await run(settings, "dead-letters", "list")
     assert everything.exit_code == 0, everything.output
@@ -71,6 +72,8 @@ async def test_the_list_has_counts_and_filters_by_topic_reason_and_time(settings
     for arguments, number in (
         (["--topic", topics.items], 1),
         (["--reason", "not_json", "--reason", "empty"], 4),
+        (["--producer", "webshop"], 1),
+        (["--producer", "app"], 0),
         (["--since", "1h"], 3),
         (["--until", (NOW - timedelta(hours=1)).isoformat()], 1),
         (["--since", "2h", "--topic", topics.items], 0),
