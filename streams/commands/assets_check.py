@@ -98,10 +98,10 @@ def _show(sample: Sample, findings: Sequence[Finding]) -> None:
     for invalid in sample.invalid[:MOST_LINES]:
         console.print(printable(f"{invalid.place}: {invalid.error}"), markup=False, highlight=False, soft_wrap=True)
     if (more := len(sample.invalid) - MOST_LINES) > 0:
-        console.print(f"{more:,} further lines break the contract")
+        console.print(f"further lines that break the contract: {more:,}")
     _show_findings(findings)
-    words = f"{len(sample.invalid):,} lines break the contract, {len(findings)} findings"
-    console.print(f"{sample.messages:,} messages: {words if findings or sample.invalid else 'as expected'}")
+    words = f"lines that break the contract: {len(sample.invalid):,}; findings: {len(findings)}"
+    console.print(f"messages: {sample.messages:,}; {words if findings or sample.invalid else 'all as expected'}")
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:

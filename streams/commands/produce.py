@@ -105,7 +105,11 @@ class _Run:
         total = confirmed.total()
         topics = ", ".join(f"{count} on {topic}" for topic, count in sorted(confirmed.items()))
         skipped = f"; {self._skipped.count} invalid lines skipped" if self._skipped else ""
-        return f"published {total} messages in {seconds:.1f} s" + (f": {topics}" if topics else "") + skipped
+        return (
+            f"published {total} {'message' if total == 1 else 'messages'} in {seconds:.1f} s"
+            + (f": {topics}" if topics else "")
+            + skipped
+        )
 
 
 def _size(files: tuple[str, ...]) -> int | None:

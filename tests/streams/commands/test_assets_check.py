@@ -58,7 +58,7 @@ def rules(tmp_path: Path) -> str:
 
 def test_a_sample_as_expected_passes(tmp_path: Path, rules: str) -> None:
     result = _check(_events(tmp_path), "--expectations", rules)
-    assert (result.exit_code, result.stdout) == (0, "200 messages: as expected\n")
+    assert (result.exit_code, result.stdout) == (0, "messages: 200; all as expected\n")
 
 
 def test_lines_that_break_the_contract_are_named(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_lines_that_break_the_contract_are_named(tmp_path: Path) -> None:
     result = _check(file)
     assert result.exit_code == 1
     assert result.stdout.startswith(f"{file}:42: $.user_id: required")
-    assert result.stdout.endswith("199 messages: 1 lines break the contract, 0 findings\n")
+    assert result.stdout.endswith("messages: 199; lines that break the contract: 1; findings: 0\n")
 
 
 FAULTS: dict[str, Change] = {
@@ -95,7 +95,7 @@ def test_a_departure_is_a_finding(tmp_path: Path, rules: str, kind: str) -> None
     table = _check(*arguments)
     assert table.exit_code == 1
     assert report["findings"][0]["sentence"] in table.stdout
-    assert "0 lines break the contract, 1 findings" in table.stdout
+    assert "lines that break the contract: 0; findings: 1" in table.stdout
 
 
 def test_wrong_use_is_an_error_of_use(tmp_path: Path) -> None:
