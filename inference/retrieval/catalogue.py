@@ -57,8 +57,7 @@ class Catalogue:
         repeat_rate: share of the purchases of returning buyers that repeat an item; None if it is unknown.
         derived, changes: the attributes that are derived, and the changes of the items' vectors.
 
-    Raises:
-        ValueError: `dim` is outside of 1..1040, where similarities are exact.
+    Raises ValueError for a `dim` outside of 1..1040, where similarities are exact.
     """
 
     def __init__(
@@ -249,10 +248,7 @@ class Catalogue:
         return facets_of(rows, self._matcher)
 
     def restricted(self, matching: Matching) -> Catalogue:
-        """Return this catalogue as sources see it that may find only these rows: no other item is available.
-
-        It is to be read within one batch, and shares everything else.
-        """
+        """Return a view, for one batch, in which only these rows are available."""
         view = copy(self)
         view.columns, view._matching = self.columns._replace(available=matching.mask), matching
         return view
@@ -260,8 +256,7 @@ class Catalogue:
     def results(self, numbers: ItemNumbers, hits: Hits, place: int) -> Results:
         """Return the arrays to which the source at a place writes hits by votes. `numbers` are those of its votes.
 
-        Raises:
-            ValueError: the catalogue has other item numbers, so each vote would count for another item.
+        Raises ValueError for other item numbers than the catalogue's: each vote would count for another item.
         """
         if self.numbers is not numbers:
             raise ValueError("catalogue: required the item numbers of the behaviour behind its sources, got others")

@@ -8,6 +8,7 @@ import msgspec
 
 from inference.types import stable_key
 from streams.assets.profile import Stream, StreamRecord
+from streams.contracts.refusals import UNREADABLE
 from streams.errors import InvalidEvent
 
 HOUR_MS = 3_600_000
@@ -61,7 +62,7 @@ def decode_snapshot(value: bytes | None) -> Snapshot:
         snapshot = _decoder.decode(value or b"")
     except msgspec.ValidationError:
         raise InvalidEvent("wrong_type", "$", "required a snapshot of a stream's profile") from None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidEvent("not_msgpack", "$", "required MessagePack") from None
     is_of_hour = 0 <= snapshot.from_ms - snapshot.hour_ms < HOUR_MS and snapshot.hour_ms % HOUR_MS == 0
     if not (is_of_hour and snapshot.from_ms <= snapshot.until_ms):
@@ -102,5 +103,5 @@ def decode_acceptance(value: bytes) -> Acceptance:
     """Read an acceptance. Raises InvalidEvent."""
     try:
         return _acceptance_decoder.decode(value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise InvalidEvent("wrong_type", "$", "required an acceptance of a stream's data") from None

@@ -15,6 +15,7 @@ from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.asset_catalogue import AssetCatalogue
 from streams.assets.monitor import QualityMonitor
+from streams.contracts.refusals import UNREADABLE
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
 from streams.http.languages import language_for
@@ -270,7 +271,7 @@ async def _in_catalogue_order(backend: Backend, call: Call, order: Literal["tren
 def _filter_of(text: str) -> Filter:
     try:
         return msgspec.json.decode(text, type=Filter)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"filter: {error}") from None
 
 

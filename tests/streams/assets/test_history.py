@@ -113,6 +113,7 @@ def test_unreadable_records_are_refused_and_leave_no_trace() -> None:
         encode_snapshot(msgspec.structs.replace(snapshot, **fields))
         for fields in ({"hour_ms": START_MS + 1}, {"hour_ms": START_MS + HOUR_MS}, {"until_ms": START_MS - 1})
     ]
-    for value in (None, b"", b"\xff", msgspec.msgpack.encode([1, 2]), b"[]", *others):
+    nested = b"\x81\xa1x" + b"\x91" * 100_000
+    for value in (None, b"", b"\xff", nested, msgspec.msgpack.encode([1, 2]), b"[]", *others):
         with pytest.raises(InvalidEvent):
             decode_snapshot(value)

@@ -84,6 +84,7 @@ async def test_requests_of_several_placements_are_answered_together() -> None:
     [
         ({"placement": "attic"}, "unknown-placement", "placement: required one of default"),
         ({"filter": '{"brands":'}, "invalid-filter", "filter: Input data was truncated"),
+        ({"filter": '{"x":' + "[" * 5_000}, "invalid-filter", "filter: "),
         ({"filter": '{"brand": ["x"]}'}, "invalid-filter", "unknown field `brand`"),
     ],
 )
