@@ -52,6 +52,7 @@ async def test_sigterm_under_load_delivers_pending_lists_and_leaves_the_group(
         assert "Traceback" not in first.log
         assert "never" not in first.log
         assert "Unclosed" not in first.log
+        assert first.log.splitlines()[-1].endswith("stopped: left the group")
         for path in (path for table in TABLES for path in (first.data_dir / table).iterdir()):
             Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_write()).close()
 

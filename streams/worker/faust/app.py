@@ -293,4 +293,4 @@ def run(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
         # Faust raises SystemExit in any case. Its context is an error of the start.
         if (error := process.crash_reason or ended.__context__ or app.unfinished) is not None:
             ending.fail(error)
-        raise
+        ending.complete()
