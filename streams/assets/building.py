@@ -48,7 +48,7 @@ def inventory_of(observed: Observed) -> Inventory:
         *(_topic(name, spec, observed) for name, spec in TOPICS.items()),
         *(_table(name, spec, observed) for name, spec in TABLES.items()),
         *(_changelog(name, spec, observed) for name, spec in TABLES.items()),
-        *([] if observed.manifest is None else [_model(observed.manifest, observed)]),
+        *([] if observed.manifest is None else [_model(observed.manifest)]),
         *_events(observed),
         *_open_keys(observed),
     ]
@@ -235,7 +235,7 @@ def _input_text(given: DataInput) -> str:
     return given.name + digest + ("" if given.records is None else f", {given.records:,} lists")
 
 
-def _model(manifest: Manifest, observed: Observed) -> Asset:
+def _model(manifest: Manifest) -> Asset:
     return Asset(
         id=f"model/{manifest.name}/{manifest.version}",
         kind="model",
@@ -244,7 +244,7 @@ def _model(manifest: Manifest, observed: Observed) -> Asset:
         owner="recommender",
         key="name and version",
         size_bytes=sum(each.bytes for each in manifest.files),
-        consumers=(Consumer(name=observed.app_id, is_group=True),),
+        consumers=(Consumer(name=WORKERS),),
         fields=tuple(Field(name=name, types=("number",)) for name in manifest.features),
         details=model_details(manifest),
     )

@@ -54,7 +54,9 @@ def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) 
     if name is not None:
         found = inventory.asset(name)
         if found is None:
-            raise StreamsError(f"{name}: required an asset, such as topic/clicks; `intentstream assets show` lists all")
+            raise StreamsError(
+                f"{name}: required an asset, such as topic/clicks or model/NAME/VERSION; `intentstream assets show` lists all names"
+            )
         chosen = (found,)
     if is_json:
         whole = msgspec.structs.replace(inventory, assets=chosen)
@@ -85,7 +87,7 @@ def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
         asset = inventory.asset(name)
         node = name if asset is None else asset.id
         if all(each.id != node for each in graph.nodes):
-            raise StreamsError(f"{name}: required a node, such as topic/clicks or source/together")
+            raise StreamsError(f"{name}: required a node, such as topic/clicks, model/NAME/VERSION or source/together")
         graph = graph.around(node)
     if is_json:
         click.echo(msgspec.json.format(msgspec.json.encode(graph), indent=2))

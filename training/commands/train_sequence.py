@@ -70,6 +70,8 @@ def train_sequence(**arguments: Any) -> None:
     events. A run that was interrupted resumes when it is started again.
 
     The ranker stays as it is. Fit it afterwards, with `train-ranker`, so that it uses the new source.
+
+    Needs torch: pip install 'intentstream[distill]'.
     """
     options = TrainSequenceOptions(**{**arguments, "width": int(arguments["width"])})
     if len(options.catalogs) != len(options.events):

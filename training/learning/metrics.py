@@ -33,7 +33,7 @@ class LearningMetrics:
         self.gain = self._gauge(
             "refit_gain", "NDCG@20 of the last candidate on held-out lists, minus the present ranker's"
         )
-        self.gain_low = self._gauge("refit_gain_low", "Lower confidence bound of that difference")
+        self.gain_low = self._gauge("refit_gain_low", "Lower confidence bound of intentstream_learn_refit_gain")
         self.ndcg = self._gauge("ndcg", "NDCG@20 of the ranker in use on gathered lists, by period", "period", *PERIODS)
         self.drift = self._gauge("drift", "1 if the ranker in use is worse in the recent period, with confidence")
         self.rate = self._gauge(

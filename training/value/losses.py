@@ -58,8 +58,8 @@ class AssetSection:
         sign = "loses" if loss.low > 0 else "seems to lose"
         return (
             f"Without its most valuable asset, {best.title} ({best.kind}), the shop {sign} {loss.value:.4f} "
-            f"{title}{relative}. Of {len(measured)} assets, {helping} help, {harming} do harm, and "
-            f"{len(measured) - helping - harming} make no difference that these lists show."
+            f"{title}{relative}. Of {len(measured)} assets, helpful: {helping}, harmful: {harming}, "
+            f"without a difference that these lists show: {len(measured) - helping - harming}."
         )
 
     def tables(self) -> Sequence[RenderableType]:

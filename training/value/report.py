@@ -20,10 +20,10 @@ BUNDLE: Final = "bundle"
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of the study. Times are RFC 3339.
+    """The events that the study replayed. Times are RFC 3339.
 
-    `producers` is the number of events by producer; `duplicates` are those of them that repeat an earlier event under
-    another event id.
+    Of the whole log are `producers`, the number of events by producer, and `duplicates`, those of them that repeat an
+    earlier event under another event id.
     """
 
     items: int

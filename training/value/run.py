@@ -124,6 +124,7 @@ def _report(context: RunContext, sections: Mapping[str, Section], notes: list[st
     study, limits = context.study, context.limits
     log = study.interactions
     part = study.part(context.full_scope)
+    replayed = part.log.interactions
     producers = study.part(Scope(len(log), 1)).producers
     tested = part.log.interactions[part.start :]
     fitted_to = study.bundle.manifest.fitted_to
@@ -133,12 +134,12 @@ def _report(context: RunContext, sections: Mapping[str, Section], notes: list[st
         verdict=" ".join(section.sentence() for section in sections.values()),
         data=Data(
             items=len(study.items),
-            events=len(log),
-            shoppers=len({each.user_id for each in log}),
+            events=len(replayed),
+            shoppers=len(np.unique(part.log.user)),
             sessions=len(np.unique(part.log.session)),
-            since=log[0].occurred_at.isoformat(),
+            since=replayed[0].occurred_at.isoformat(),
             tested_since=tested[0].occurred_at.isoformat(),
-            until=log[-1].occurred_at.isoformat(),
+            until=replayed[-1].occurred_at.isoformat(),
             producers=Counter(producers),
             duplicates=Counter(compress(producers, duplicates(log))),
         ),

@@ -33,6 +33,12 @@ def test_everything_is_discovered() -> None:
     assert all(each.purpose and each.owner for each in INVENTORY.assets)
 
 
+def test_workers_read_the_model_without_a_group() -> None:
+    model = INVENTORY.asset("model/shop-minilm-l3/1")
+    assert model is not None
+    assert [(each.name, each.is_group) for each in model.consumers] == [("workers", False)]
+
+
 def test_a_topic_has_the_facts_of_the_brokers_and_the_profile_of_its_messages() -> None:
     clicks = INVENTORY.asset("topic/clicks")
     assert clicks is not None

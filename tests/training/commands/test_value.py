@@ -91,6 +91,16 @@ def test_only_some_parts_are_measured(workspace: Workspace) -> None:
     assert report["options"]["k"] == 10
 
 
+def test_the_report_describes_the_events_that_were_replayed(workspace: Workspace) -> None:
+    # A visit of the shop has six events.
+    result = workspace.value("out", "--only", "types", "--newest", "120")
+    assert result.exit_code == 0, result.output
+    data = workspace.report("out")["data"]
+    assert (data["events"], data["shoppers"], data["sessions"]) == (120, 8, 20)
+    newest = shop_events()[-120:]
+    assert (data["since"], data["until"]) == (newest[0].occurred_at.isoformat(), newest[-1].occurred_at.isoformat())
+
+
 def test_a_second_run_finds_all_replays_and_another_seed_none(workspace: Workspace) -> None:
     def sections(output: str) -> Any:
         return workspace.report(output)["sections"]
