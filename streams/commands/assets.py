@@ -55,7 +55,8 @@ def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) 
         found = inventory.asset(name)
         if found is None:
             raise StreamsError(
-                f"{name}: required an asset, such as topic/clicks or model/NAME/VERSION; `intentstream assets show` lists all names"
+                f"{name}: required an asset, such as topic/clicks or model/NAME/VERSION; `intentstream assets show` "
+                "lists all names"
             )
         chosen = (found,)
     if is_json:
