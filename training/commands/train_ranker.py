@@ -15,6 +15,7 @@ from streams.errors import ConfigurationError
 from streams.settings import load_settings
 from training.commands.examples import SamplingOptions, examples_of_events, sampling_options
 from training.commands.progress import phases
+from training.commands.versions import note_another_name
 from training.phases import StartPhase
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def train_ranker(**arguments: Any) -> None:
 
     settings = load_settings()
     bundle = load_model(settings)
+    note_another_name(options.output, bundle.name)
     shops = _read(options.files)
     if options.catalog is not None and options.events is not None:
         shops[EVENTS] = [examples_of_events(settings, bundle, options.catalog, options.events, options)]

@@ -14,6 +14,7 @@ from streams.commands.options import FILE, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
 from training.commands.progress import phases
+from training.commands.versions import note_another_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +95,7 @@ def train_sequence(**arguments: Any) -> None:
 
     settings = load_settings()
     bundle = load_model(settings)
+    note_another_name(options.output, bundle.name)
     shops, keys = _read(options, settings, bundle)
     fitted = _fit(shops, options)
     for path, own in zip(options.events, fitted.held_out, strict=True):

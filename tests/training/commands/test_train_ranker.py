@@ -55,6 +55,7 @@ def test_a_ranker_is_fitted_to_events_with_a_report_of_its_quality(tmp_path: Pat
     assert "| **this ranker** |" in result.output
     assert "| browsing | " in result.output.split("Probabilities, over all candidates")[1]
     assert "is ready, fitted to all 80 lists" in result.output
+    assert "is a version of 'shop', not of " in result.stderr
     scores = load_bundle(output).scorer.score(np.eye(len(FEATURES), dtype=np.float32))
     assert len(set(scores.tolist())) > 1
     given = read_manifest(output).inputs
