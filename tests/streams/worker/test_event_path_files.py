@@ -41,7 +41,8 @@ from tests.streams.worker.event_harness import ITEMS, TIMEOUT_S, Harness
 MOST_FILES = 40
 """Files that take part in the answer. Do not raise this for a helper: put it into a module that an event visits."""
 OBSERVERS = frozenset(
-    f"streams/{name}.py" for name in ("assets/collector", "exposure", "histogram", "metrics", "worker/asset_path")
+    f"streams/{name}.py"
+    for name in ("assets/collector", "exposure", "histogram", "metrics", "worker/asset_path", "worker/observations")
 )
 """Files that measure events and change none."""
 ROOT = Path(__file__).parents[3]
