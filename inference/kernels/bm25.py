@@ -102,8 +102,8 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
             for token in range(search.readings[current], search.readings[current + 1]):
                 for place in range(search.tokens[token], search.tokens[token + 1]):
                     posting = search.postings[place]
-                    # The shares contain the inverse document frequency. What is left of BM25 is the saturated
-                    # frequency.
+                    # The shares contain the inverse document frequency, so only BM25's saturated frequency is
+                    # computed here.
                     document, frequency = posting >> BITS, (posting & MOST) * STEP
                     score = frequency / (frequency + norms[document]) * search.token_shares[token]
                     in_reading = add(reading, in_reading, document, score)

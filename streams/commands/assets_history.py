@@ -48,7 +48,7 @@ def record(settings: Settings, output: Path) -> None:
         asyncio.run(read_hours(settings, take, progress))
     new = folder.record(over)
     until = f", the last one {datetime.fromtimestamp(new[-1] / 1000, UTC):%Y-%m-%d %H:%M} UTC" if new else ""
-    click.echo(f"{len(new)} hours added to {output}{until}", err=True)
+    click.echo(f"hours added to {output}: {len(new)}{until}", err=True)
 
 
 def _questions_help(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -211,7 +211,8 @@ def timeline(intervals: Iterable[Interval], end_ms: int) -> Mapping[Stream, list
     lines: defaultdict[Stream, list[float]] = defaultdict(lambda: [0.0] * steps)
     for each in intervals:
         width, line = max(each.until_ms - each.from_ms, 1), lines[each.stream]
-        # An interval may begin before the line or end after it. Each step gets the share that lies in it.
+        # A step of the chart gets the interval's messages in proportion to the time that both have in common. The parts
+        # of an interval before and after the chart are left out.
         first, last = (each.from_ms - begin_ms) // STEP_MS, (each.until_ms - 1 - begin_ms) // STEP_MS
         for step in range(max(first, 0), min(last, steps - 1) + 1):
             from_ms = begin_ms + step * STEP_MS

@@ -14,24 +14,19 @@ from streams.assets.snapshots import HOUR_MS, Snapshot, decode_snapshot, encode_
 from streams.kafka import topics
 from streams.kafka.clients import client_options
 from streams.settings import Settings
-from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.catalogue_items import random_events
 from tests.integration.commands import run
-from tests.integration.shop_client import ShopClient
+from tests.integration.profiled_shop import ITEMS, profiled_shop
 from tests.integration.topic_contents import read_all
-from tests.integration.workers import until, worker, worker_settings
-
-ITEMS = catalogue()
+from tests.integration.workers import until
 
 
 @pytest.mark.kafka
 async def test_an_hour_that_is_over_is_recorded_once_and_answers_questions(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = worker_settings(kafka, request.node.name, assets_interval_seconds=1.0)
     events = random_events("shopper-1", 12)
-    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
-        await shop.publish_items(ITEMS)
-        await running.wait_for_items(len(ITEMS))
+    async with profiled_shop(kafka, request.node.name, tmp_path) as (settings, shop, _):
         await shop.publish_events(events)
         await shop.wait_for_lists(events)
 
@@ -50,7 +45,7 @@ async def test_an_hour_that_is_over_is_recorded_once_and_answers_questions(
     folder = tmp_path / "history"
     recorded = [await run(later, "assets", "record", "--output", str(folder)) for _ in range(2)]
     assert [each.exit_code for each in recorded] == [0, 0]
-    assert ["1 hours added" in each.output for each in recorded] == [True, False]
+    assert [": 1, the last one" in each.output for each in recorded] == [True, False]
 
     volume = json.loads((await run(later, "assets", "history", "volume", "--folder", str(folder), "--json")).stdout)
     counts = Counter(each.type for each in events)

@@ -10,12 +10,9 @@ import pytest
 
 from streams.assets.expectations import Expected, Finding
 from streams.assets.fields import REFUSED
-from streams.assets.history import AssetHistory
-from streams.assets.profile import MOST_STREAMS, ROBOT, UNKNOWN_ITEM, Observation, Stream
-from streams.assets.records import MOST_AHEAD_MS, apply_record
+from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.assets.rules import parse_rules
-from streams.assets.snapshots import HOUR_MS, encode_snapshot
-from streams.errors import InvalidEvent
+from streams.assets.snapshots import HOUR_MS
 from tests.streams.assets.simulated import INTERVAL_MS, START_MS, Fault, Shop, Watched, changed, item, refused
 from tests.streams.assets.streams import observed
 
@@ -213,18 +210,14 @@ def test_an_hour_with_far_fewer_messages_than_the_same_hour_of_the_week_before_i
     watched = Watched()
     stream = Stream("clicks", "click", "web")
     for hour, per_interval in ((0, 60.0), (168, 60.0), (336, 5.0), (337, 60.0)):
-        while watched.now_ms < _start(hour):
-            watched.now_ms = _start(hour)
+        if watched.now_ms < (start_ms := START_MS + hour * HOUR_MS):
+            watched.now_ms = start_ms
             watched.collector = type(watched.collector)("w", watched.now_ms)
         watched.run(Shop(hour, per_interval), HOUR_MS // INTERVAL_MS, producers=["web"])
         watched.run(Shop(hour, per_interval), 6, producers=["web"])
     kinds = [(each.stream, each.kind) for each in watched.opened if each.kind is Expected.VOLUME]
     assert (stream, Expected.VOLUME) in kinds
     assert len(kinds) == 3
-
-
-def _start(hour: int) -> int:
-    return Watched().now_ms + hour * HOUR_MS
 
 
 def test_few_messages_are_judged_by_five_minutes() -> None:
@@ -284,38 +277,11 @@ def test_rules_change_what_is_learned() -> None:
     assert [(each.producer, each.kind) for each in opened] == [("web", Expected.DRIFT)]
 
 
-def test_the_streams_of_a_monitor_are_bounded() -> None:
-    watched, shop = Watched(), Shop(0, 3.0)
-    for number in range(MOST_STREAMS):
-        watched.run(shop, 1, producers=[f"p{number}"])
-    assert len(watched.monitor.references) <= MOST_STREAMS + 6
-
-
 def test_findings_go_to_json(watched: Watched) -> None:
     watched.run(Shop(seed=8), MINUTE, {"app": FAULTS["cents"][0]})
     (finding,) = watched.monitor.findings
     assert msgspec.json.decode(msgspec.json.encode(finding), type=Finding) == finding
     assert "usually 0%" in finding.sentence
-
-
-def test_a_type_of_message_that_a_newer_worker_publishes_is_judged_without_its_fields() -> None:
-    watched = Watched()
-    watched.run(Shop(seed=1), 2 * MINUTE)
-    (known,) = [each for each in watched.snapshots[-6:] if each.type == "click" and each.producer == "web"]
-    for place in range(2 * MINUTE):
-        watched.feed(msgspec.structs.replace(known, type="wishlist", worker=f"new-{place}"))
-    watched.monitor.evaluate(watched.now_ms)
-    wishlist = Stream(known.topic, "wishlist", known.producer)
-    assert {each.kind for each in watched.monitor.expectations(wishlist)} >= {Expected.CLOCK, Expected.ROBOTS}
-
-
-def test_a_distribution_from_a_file_is_judged_before_anything_is_learned() -> None:
-    rules = parse_rules(
-        '[[expectation]]\nkind = "drift"\nfield = "brand"\nvalues = ["b0", "b1"]\nshares = [0.5, 0.5, 0.0]\n', "file"
-    )
-    watched = Watched(rules)
-    items = [observed(item(place)) for place in range(400)]
-    assert [each.field for each in watched.step(items) + watched.step(items)] == ["brand"]
 
 
 def test_times_of_messages_do_not_move_the_reference(learned: Watched) -> None:
@@ -332,33 +298,3 @@ def test_times_of_messages_do_not_move_the_reference(learned: Watched) -> None:
     reference = watched.monitor.references[stream]
     assert reference.profile.messages > before
     assert reference.span_ms[1] - reference.span_ms[0] < year_ms / 100
-
-
-def test_a_stream_that_is_quiet_for_a_day_gives_its_place_to_a_new_one() -> None:
-    watched = Watched()
-    watched.step([observed(each.content, f"old-{place}") for place, each in enumerate(_clicks(MOST_STREAMS))])
-    watched.step([observed(each.content, "new") for each in _clicks(1)])
-    assert Stream("clicks", "click", "new") not in watched.monitor.references
-    watched.now_ms += 25 * HOUR_MS
-    watched.step([])
-    watched.step([observed(each.content, "newest") for each in _clicks(1)])
-    assert Stream("clicks", "click", "newest") not in watched.monitor.references  # nothing newer had come before it
-    watched.step([observed(each.content, "newest") for each in _clicks(1)])
-    assert Stream("clicks", "click", "newest") in watched.monitor.references
-    assert len(watched.monitor.references) <= MOST_STREAMS + 1
-
-
-def _clicks(number: int) -> list[Observation]:
-    made = (each for each in Shop(seed=3, per_interval=200.0).interval(START_MS, "web"))
-    return [each for each in made if each.stream.type == "click"][:number]
-
-
-def test_a_snapshot_of_the_future_is_refused() -> None:
-    watched = Watched()
-    watched.run(Shop(seed=1), 2)
-    snapshot, history = watched.snapshots[-1], AssetHistory()
-    late = snapshot.until_ms - MOST_AHEAD_MS
-    apply_record(history, watched.monitor, snapshot.key, encode_snapshot(snapshot), late)
-    with pytest.raises(InvalidEvent, match="the clock of its worker is wrong"):
-        apply_record(history, watched.monitor, snapshot.key, encode_snapshot(snapshot), late - 1)
-    assert history.changes == 1

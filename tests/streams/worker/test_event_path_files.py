@@ -129,6 +129,7 @@ async def process(path: Harness, interaction: Interaction, offset: int) -> None:
     await until(lambda: len(path.acknowledged) > offset or bool(path.errors), "its acknowledgement", TIMEOUT_S)
 
 
+# Without compilation the kernels run as Python, and their helpers count as visited files. CI runs this test with it.
 @pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="kernels would run as Python, in further files")
 async def test_a_click_visits_few_files(path: Harness, visits: Visits) -> None:
     history = [
