@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,6 @@ from streams.assets.collector import Collector
 from streams.assets.expectations import Finding
 from streams.assets.history import AssetHistory
 from streams.assets.monitor import QualityMonitor
-from streams.assets.profile import Observation
 from streams.assets.records import apply_record, learn_hours
 from streams.assets.snapshots import encode_snapshot
 from streams.errors import InvalidEvent, OwnershipLost
@@ -68,7 +67,6 @@ class AssetPath:
     _collector: Collector = field(
         default_factory=lambda: Collector(f"{gethostname()[:128]}-{token_hex(4)}", round(time() * 1000))
     )
-
     _reader: BroadcastReader | None = None
     _next_offset: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -84,10 +82,13 @@ class AssetPath:
 
     def observe_events(self, processing: Processing) -> None:
         """Take a batch of events that is answered, with the refused ones."""
+        if not self.is_on:
+            return
         with self._contained("profiling events"):
-            self._observe(refused_messages(processing.refused))
+            self._collector.observe(refused_messages(processing.refused))
             if (folded := processing.folded) is not None:
-                self._observe(accepted_events(processing.messages, folded, processing.servable.live.space))
+                space = processing.servable.live.space
+                self._collector.observe(accepted_events(processing.messages, folded, space))
 
     def observe_items(
         self,
@@ -96,9 +97,11 @@ class AssetPath:
         space: str,
     ) -> None:
         """Take items that are published, with their vectors in a space, and refused messages of their topic."""
+        if not self.is_on:
+            return
         with self._contained("profiling items"):
-            self._observe(refused_messages(refused))
-            self._observe(accepted_items(items, space))
+            self._collector.observe(refused_messages(refused))
+            self._collector.observe(accepted_items(items, space))
 
     async def publish(self) -> None:
         """Publish the profiles of the interval that ends now, and evaluate the quality.
@@ -168,10 +171,6 @@ class AssetPath:
                 await asyncio.sleep(0)
             await self._evaluate(self.history.newest_ms)
         await asyncio.sleep(0)  # the records that the consumer holds already would come without a pause
-
-    def _observe(self, observed: Iterable[Observation]) -> None:
-        if self.is_on:
-            self._collector.observe(observed)
 
     @contextmanager
     def _contained(self, work: str) -> Iterator[None]:

@@ -263,3 +263,12 @@ async def test_events_are_not_held_up_by_many_profiles(path: AssetPath, watched:
         await path._flush()
         assert turns > before
     counting.cancel()
+
+
+def test_without_profiles_messages_are_not_even_read() -> None:
+    settings = load_settings({"assets_interval_seconds": 0}, env_file=None)
+    off = AssetPath(settings=settings, producer=cast("Any", FakeProducer()), metrics=Metrics(settings))
+    unreadable = cast("Any", object())
+    off.observe_items([(unreadable, item(1), None)], [], "m")
+    off.observe_events(unreadable)
+    assert off.metrics.registry.get_sample_value("intentstream_data_quality_failures_total") == 0
