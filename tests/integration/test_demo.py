@@ -65,8 +65,9 @@ def test_the_producer_that_sends_wrong_data_is_named_and_not_counted(tmp_path: P
             summary = wrong_data_is_named(demo)
         finally:
             demo.terminate()
-        demo.communicate(timeout=60)
-    assert demo.returncode in (0, 128 + signal.SIGTERM)  # after and before the demo waits for the end
+        rest, _ = demo.communicate(timeout=60)
+    # After and before the demo waits for the end.
+    assert demo.returncode in (0, 128 + signal.SIGTERM), f"{summary} {rest}"
     assert "1,600 sent, 1,600 answered, 0 unanswered" in summary
     assert "refused 0 data shop-app sends" in summary
     for wrong in ("unknown items", "broken messages", "prices out of range"):
