@@ -11,7 +11,15 @@ from training.evaluation.figures import TITLES, change, metric_title, relation, 
 from training.evaluation.html import document, table_of
 from training.evaluation.plots import plots
 from training.evaluation.report import Estimate, Report, Row
-from training.evaluation.table import EXPOSURE_TITLES, GROUPS, calibration_note, compared, exposed, headlines
+from training.evaluation.table import (
+    EXPOSURE_TITLES,
+    GROUPS,
+    calibration_note,
+    compared,
+    exposed,
+    exposure_rows,
+    headlines,
+)
 
 
 def page(report: Report) -> str:
@@ -137,14 +145,15 @@ def _worth(report: Report) -> str:
 
 
 def _exposure(report: Report) -> str:
-    if not report.exposure:
+    rows = exposure_rows(report)
+    if not rows:
         return ""
     names = exposed(report)
     body = [
         f"<tr><td>{EXPOSURE_TITLES[each.by].format(escape(each.name))}</td><td>{each.items:.1%}</td>"
         + "".join(f"<td>{each.shown[name]:.1%}</td>" for name in names)
         + "</tr>"
-        for each in report.exposure
+        for each in rows
     ]
     spread = [report.concentration[name] for name in names]
     body.append(f"<tr><td>Gini</td><td></td>{''.join(f'<td>{share(each.gini)}</td>' for each in spread)}</tr>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from training.evaluation.figures import change, metric_title, relation, share, with_margin
-from training.evaluation.report import Calibration, Report, Row
+from training.evaluation.report import Calibration, Exposure, Report, Row
 
 GROUPS = {"ours": "", "baseline": "", "source": "the system's sources, each alone"}
 DATE = 10
@@ -35,7 +36,7 @@ def show(report: Report, console: Console) -> None:
         console.print(_slices(report))
     if report.worth:
         console.print(_worth(report))
-    if report.exposure:
+    if exposure_rows(report):
         console.print(_exposure(report))
     if report.fairness:
         console.print(_fairness(report))
@@ -245,8 +246,20 @@ def exposed(report: Report) -> Sequence[str]:
     return [*compared(report), *(row.name for row in report.rows[1:2] if row.name not in compared(report))]
 
 
-def _exposure(report: Report) -> Table:
+def exposure_rows(report: Report) -> Sequence[Exposure]:
+    """Return the groups whose exposure is shown.
+
+    A group without items that no list shows says nothing: a small shop has items in few tenths of popularity only. Nor
+    does the only group of its kind, which has all items and all exposure: without sellers, that is `none`.
+    """
     names = exposed(report)
+    rows = [each for each in report.exposure if each.items or any(each.shown[name] for name in names)]
+    groups = Counter(each.by for each in rows)
+    return [each for each in rows if groups[each.by] > 1]
+
+
+def _exposure(report: Report) -> Table:
+    names, rows = exposed(report), exposure_rows(report)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Exposure of items, 1 / log2(1 + rank), by group",
                   title_justify="left", title_style="",
                   caption="items: share of the catalogue; Gini: 0 if all items have the same exposure")  # fmt: skip
@@ -254,8 +267,8 @@ def _exposure(report: Report) -> Table:
     table.add_column("items", justify="right")
     for name in names:
         table.add_column(name, justify="right")
-    by = report.exposure[0].by
-    for each in report.exposure:
+    by = rows[0].by
+    for each in rows:
         if each.by != by:
             table.add_section()
             by = each.by

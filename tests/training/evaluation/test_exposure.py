@@ -91,3 +91,31 @@ def test_the_table_and_the_page_show_exposure_and_cost(report: Report) -> None:
     html = page(report)
     assert "Cost of fairness: HR@7 against the exposure of protected items" in html
     assert "seller: small" in html
+
+
+def test_groups_that_say_nothing_are_not_printed(report: Report) -> None:
+    # Eight items are in eight of the ten tenths. Without sellers, all of them are in the group `none`.
+    unsold = [
+        replace(each, items=float(each.name == "none"), shown=dict.fromkeys(each.shown, float(each.name == "none")))
+        if each.by == "seller"
+        else each
+        for each in report.exposure
+    ]
+    console = Console(width=100, record=True)
+    show(replace(report, exposure=unsold), console)
+    for text in (console.export_text(), page(replace(report, exposure=unsold))):
+        tenths = [number for number in range(1, 11) if f"popularity, tenth {number} of 10" in text]
+        assert tenths == [1, 2, 3, 4, 6, 7, 8, 9]
+        assert "seller: " not in text
+        assert "Gini" in text
+    assert {each.name for each in report.exposure if each.by == "popularity"} == set(map(str, range(1, 11)))
+
+
+def test_a_group_that_no_list_shows_is_printed_if_it_has_items(report: Report) -> None:
+    hidden = [
+        replace(each, shown=dict.fromkeys(each.shown, 0.0)) if each.name == "small" else each
+        for each in report.exposure
+    ]
+    console = Console(width=100, record=True)
+    show(replace(report, exposure=hidden), console)
+    assert "seller: small" in console.export_text()
