@@ -57,7 +57,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement /req
 FROM cpu-venv AS shop
 COPY requirements/demo.lock /requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement /requirements/demo.lock \
-    && /opt/venv/bin/python -m streams.demo.files /shop
+    && /opt/venv/bin/python -m streams.demo.files --interleaved /shop
 
 
 FROM cuda AS gpu

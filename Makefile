@@ -133,7 +133,7 @@ model: $(VENV)-distill/.installed ## Rebuild the model in its own environment (D
 ifdef ARGS
 	$(DISTILL) -m training.distillation $(ARGS)
 else
-	$(DISTILL) -m streams.demo.files build/shop --items 60000 --households 2500 --events 3000000
+	$(DISTILL) -m streams.demo.files build/shop --interleaved --items 60000 --households 2500 --events 3000000
 	$(DISTILL) -m streams distill --teacher $(TEACHER) $(if $(DATA),--data $(DATA)) --output build/encoder/$(BUNDLE) \
 		--catalog build/shop/items.jsonl --events build/shop/events.jsonl --until 2017-12-01 \
 		--credit "The Complete Journey, as the demo's catalogue and purchases" CC0 \

@@ -1,12 +1,14 @@
 """`python -m streams.demo.files FOLDER`: writes a catalogue of the demo and its shoppers' events as JSON Lines.
 
 `make model` trains the ranker on these files. They also serve to try `replay`, `examples` and `produce`. Some of the
-events are synthetic: `data.py` lists which.
+events are synthetic: `data.py` lists which. The events are in order of time, as those of every log are. With
+`--interleaved` they are in the order in which the demo publishes them, for a replay at a constant rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -28,7 +30,13 @@ from streams.demo.words import LANGUAGES, Language
     "--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first; en only."
 )
 @click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="Events, from the first on.")
-def main(folder: Path, language: Language, items: int, households: int, events: int) -> None:
+@click.option(
+    "--interleaved",
+    is_flag=True,
+    help="Within a day, take turns between the shoppers, as the demo does. In order of time, each shopper would act "
+    "only during a fraction of a second of a replay at a constant rate.",
+)
+def main(folder: Path, language: Language, items: int, households: int, events: int, *, interleaved: bool) -> None:
     """Write FOLDER/items.jsonl and FOLDER/events.jsonl."""
     if language == "zh":
         shop = general_shop(items, events, None)
@@ -38,6 +46,9 @@ def main(folder: Path, language: Language, items: int, households: int, events: 
         catalogue = best_sellers(purchases, items)
         goods = catalogue.items
         interactions = shopping(purchases.lines, catalogue, busiest_households(purchases.lines, households), events)
+    if not interleaved:
+        # A stable sort: events of the same time, such as the purchases of a receipt, keep their order.
+        interactions = sorted(interactions, key=attrgetter("occurred_at"))
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "items.jsonl", goods)
     _write(folder / "events.jsonl", interactions)
