@@ -17,8 +17,9 @@ from streams.assets.building import inventory_of
 from streams.assets.expectations import Finding
 from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts, Inventory
-from streams.assets.observed import Observed
+from streams.assets.observed import AbsentModel, Observed
 from streams.assets.registry import TOPICS
+from streams.contracts.messages import ModelPin
 from streams.errors import StreamsError
 from streams.exports.asyncapi import asyncapi
 from streams.kafka.asset_facts import broker_facts
@@ -81,23 +82,31 @@ async def read_inventory(settings: Settings, progress: Progress = unseen) -> Inv
     Findings are those that the workers have, from the same profiles. If these cannot be read, the inventory says so.
     """
     broker = await broker_facts(settings.kafka, topic_names(settings).values())
-    manifest = await _serving_manifest(settings)
+    pinned = await pinned_model(settings)
+    manifest, absent = await asyncio.to_thread(serving_model, settings, pinned)
     try:
         profiled = await read_profiles(settings, progress)
     except StreamsError as error:
         broker = msgspec.structs.replace(broker, unknown={**broker.unknown, "profiles": str(error)})
-        return inventory(settings, AssetHistory(), broker, manifest)
-    return inventory(settings, profiled.history, broker, manifest, tuple(profiled.quality.findings))
+        return inventory(settings, AssetHistory(), broker, manifest, absent=absent)
+    findings = tuple(profiled.quality.findings)
+    return inventory(settings, profiled.history, broker, manifest, findings, absent)
 
 
-async def _serving_manifest(settings: Settings) -> Manifest | None:
-    """Return the manifest of the model that workers with these settings serve, None if it is not on this machine."""
+def serving_model(settings: Settings, pinned: ModelPin | None) -> tuple[Manifest | None, AbsentModel | None]:
+    """Return the manifest of the model that workers with these settings serve, or the model if it cannot be read here.
+
+    The bundle of a pinned model may be on the workers' machines only. Both are None without any bundle and pin.
+    """
     folders = ModelFolders(settings.model.directory, configured_at(settings.model.path))
-    model = await pinned_model(settings) or folders.newest()
+    model = pinned or folders.newest()
+    if model is None:
+        return None, None
     try:
-        return None if model is None else read_manifest(folders.path(model))
-    except BundleError:
-        return None
+        return read_manifest(folders.path(model)), None
+    except BundleError as error:
+        instead = None if folders.configured is None else read_manifest(folders.configured.path)
+        return None, AbsentModel(model.name, model.version, f"pinned, but not readable here: {error}", instead)
 
 
 def inventory(
@@ -106,8 +115,9 @@ def inventory(
     broker: BrokerFacts,
     manifest: Manifest | None,
     findings: tuple[Finding, ...] = (),
+    absent: AbsentModel | None = None,
 ) -> Inventory:
-    """Return the inventory of an installation."""
+    """Return the inventory of an installation. `absent` is the serving model if its manifest cannot be read here."""
     names, now_ms = topic_names(settings), round(time() * 1000)
     hours = history.hours()
     # Without a new profile for two intervals, nothing arrives or no worker runs: the old rate is not that of now.
@@ -126,6 +136,7 @@ def inventory(
             since_ms=hours[0] if hours else None,
             broker=broker,
             manifest=manifest,
+            absent=absent,
             sources=settings.retrieval.sources,
             findings=findings,
         )

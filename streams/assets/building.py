@@ -48,7 +48,7 @@ def inventory_of(observed: Observed) -> Inventory:
         *(_topic(name, spec, observed) for name, spec in TOPICS.items()),
         *(_table(name, spec, observed) for name, spec in TABLES.items()),
         *(_changelog(name, spec, observed) for name, spec in TABLES.items()),
-        *([] if observed.manifest is None else [_model(observed.manifest)]),
+        *_models(observed),
         *_events(observed),
         *_open_keys(observed),
     ]
@@ -58,7 +58,7 @@ def inventory_of(observed: Observed) -> Inventory:
         since=moment(observed.since_ms),
         app_id=observed.app_id,
         assets=tuple(assets),
-        lineage=lineage_of(assets, observed.profiles, observed.names, observed.manifest, observed.sources),
+        lineage=lineage_of(assets, observed),
         findings=tuple(map(data_finding, observed.findings)),
     )
 
@@ -235,18 +235,36 @@ def _input_text(given: DataInput) -> str:
     return given.name + digest + ("" if given.records is None else f", {given.records:,} lists")
 
 
-def _model(manifest: Manifest) -> Asset:
+def _models(observed: Observed) -> Iterable[Asset]:
+    """Return the serving model. If it cannot be read here, also the one that workers serve in its place."""
+    if observed.manifest is not None:
+        yield _model(observed.manifest, "Encodes texts and ranks candidates")
+    if (absent := observed.absent) is not None:
+        yield Asset(
+            id=f"model/{absent.name}/{absent.version}",
+            name=f"{absent.name} {absent.version}",
+            purpose="Encodes texts and ranks candidates; its bundle is not readable on this machine",
+            unknown={"model": absent.reason},
+            **MODEL_FACTS,
+        )
+        if absent.instead is not None:
+            yield _model(absent.instead, "Served by workers that cannot read the pinned bundle")
+
+
+MODEL_FACTS: dict[str, Any] = {
+    "kind": "model", "owner": "recommender", "key": "name and version", "consumers": (Consumer(name=WORKERS),),
+}  # fmt: skip
+
+
+def _model(manifest: Manifest, purpose: str) -> Asset:
     return Asset(
         id=f"model/{manifest.name}/{manifest.version}",
-        kind="model",
         name=f"{manifest.name} {manifest.version}",
-        purpose="Encodes texts and ranks candidates",
-        owner="recommender",
-        key="name and version",
+        purpose=purpose,
         size_bytes=sum(each.bytes for each in manifest.files),
-        consumers=(Consumer(name=WORKERS),),
         fields=tuple(Field(name=name, types=("number",)) for name in manifest.features),
         details=model_details(manifest),
+        **MODEL_FACTS,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from inference.manifest import Manifest
 from inference.retrieval.sources import SOURCES
 from streams.assets.inventory import Asset, Edge, Lineage, Node
-from streams.assets.profile import Stream, StreamProfile
+from streams.assets.observed import Observed
+from streams.assets.profile import Stream
 from streams.assets.registry import (
     ENCODER,
     EVENT_PURPOSES,
@@ -25,26 +26,16 @@ from streams.assets.registry import (
 PARTS = {ENCODER: "Encoder", SEQUENCE_MODEL: "Sequence model", RANKER: "Ranker"}
 
 
-def lineage_of(
-    assets: Iterable[Asset],
-    streams: Mapping[Stream, StreamProfile],
-    names: Mapping[str, str],
-    manifest: Manifest | None,
-    sources: tuple[str, ...],
-) -> Lineage:
+def lineage_of(assets: Iterable[Asset], observed: Observed) -> Lineage:
     """Return the graph of assets, producers, sources, features and lists.
 
-    Args:
-        assets: the assets.
-        streams: the profiles of the streams, which name the producers.
-        names: full names of the topics by the name of their setting.
-        manifest: the serving model, None if it is not known: then the ranker reads every feature.
-        sources: the candidate sources in use.
+    The profiles of the streams name the producers. Without a manifest the ranker reads every feature.
     """
-    model = MODEL if manifest is None else f"model/{manifest.name}/{manifest.version}"
+    manifest, serving = observed.manifest, observed.manifest or observed.absent
+    model = MODEL if serving is None else f"model/{serving.name}/{serving.version}"
     titles = {each.id: each.name for each in assets}
     edges = [
-        *_from_producers(streams, {full: name for name, full in names.items()}),
+        *_from_producers(observed.profiles, {full: name for name, full in observed.names.items()}),
         *(
             Edge(source=each.id, target=whole, label="is part of", kind="data")
             for each in assets
@@ -52,7 +43,7 @@ def lineage_of(
             for whole in each.part_of
         ),
         *(Edge(source=source, target=target, label=label, kind=kind) for source, target, label, kind in FEEDS),
-        *_of_model(manifest, sources),
+        *_of_model(manifest, observed.sources),
     ]
     renamed = [
         Edge(

@@ -6,13 +6,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from inference.manifest import Manifest
 from streams.assets.expectations import Finding
 from streams.assets.fields import REFUSED
 from streams.assets.inventory import BrokerFacts, Producer
 from streams.assets.profile import Stream, StreamProfile
+
+
+class AbsentModel(NamedTuple):
+    """The model that workers have to serve, if its bundle cannot be read here.
+
+    `reason` says why. `instead` is the manifest of the bundle that workers serve which cannot read it either, None if
+    there is none here.
+    """
+
+    name: str
+    version: str
+    reason: str
+    instead: Manifest | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +43,7 @@ class Observed:
         since_ms: start of the first covered hour, None without profiles.
         broker: what the brokers report.
         manifest: the manifest of the serving model, None if it is not known.
+        absent: the serving model if its manifest cannot be read here.
         sources: the candidate sources in use.
         findings: open findings of data quality.
     """
@@ -45,6 +59,7 @@ class Observed:
     since_ms: int | None = None
     broker: BrokerFacts = field(default_factory=BrokerFacts)
     manifest: Manifest | None = None
+    absent: AbsentModel | None = None
     sources: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from rich.console import Console
 
 from inference.manifest_files import read_manifest
-from streams.asset_catalogue import AssetCatalogue, inventory
+from streams.asset_catalogue import AssetCatalogue, inventory, serving_model
 from streams.assets.collector import Collector
 from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts
 from streams.assets.snapshots import HOUR_MS
+from streams.commands.assets_view import overview
+from streams.contracts.messages import ModelPin
 from streams.errors import StreamsError
 from streams.settings import load_settings
 from tests.conftest import BUNDLE
@@ -73,6 +78,41 @@ async def test_brokers_that_do_not_answer_are_named() -> None:
     clicks = made.asset("topic/clicks")
     assert clicks is not None
     assert clicks.unknown == {"brokers": "no connection to kafka:9092"}
+
+
+def test_a_pinned_bundle_that_is_not_here_is_named_beside_the_one_in_its_place() -> None:
+    settings = load_settings({"model_path": BUNDLE}, env_file=None)
+    manifest, absent = serving_model(settings, ModelPin(name="shop-minilm-l3", version="77"))
+    made = inventory(settings, AssetHistory(), BrokerFacts(), manifest, absent=absent)
+    models = {each.id: each for each in made.assets if each.kind == "model"}
+    assert set(models) == {"model/shop-minilm-l3/77", "model/shop-minilm-l3/1"}
+    assert "not readable on this machine" in models["model/shop-minilm-l3/77"].purpose
+    assert "shop-minilm-l3/77/manifest.json" in models["model/shop-minilm-l3/77"].unknown["model"]
+    assert models["model/shop-minilm-l3/1"].details["vector space"]
+    # Data flows through the pinned model, as it does for the workers that have it.
+    assert "list/lists" in made.lineage.downstream("model/shop-minilm-l3/77")
+    assert {each.id for each in made.lineage.nodes if each.kind == "model"} == set(models)
+    console = Console(width=200, record=True)
+    for view in overview(made.assets, made):
+        console.print(view)
+    shown = console.export_text()
+    assert "Models" in shown
+    assert "pinned, but not readable here" in shown
+
+
+def test_a_pinned_bundle_that_is_here_is_the_only_model() -> None:
+    settings = load_settings({"model_path": BUNDLE}, env_file=None)
+    manifest, absent = serving_model(settings, ModelPin(name="shop-minilm-l3", version="1"))
+    assert manifest == read_manifest(BUNDLE)
+    assert absent is None
+
+
+def test_without_any_bundle_no_model_is_known(tmp_path: Path) -> None:
+    settings = load_settings({"model_path": tmp_path, "model_dir": tmp_path}, env_file=None)
+    assert serving_model(settings, None) == (None, None)
+    _, absent = serving_model(settings, ModelPin(name="shop", version="2"))
+    assert absent is not None
+    assert (absent.name, absent.version, absent.instead) == ("shop", "2", None)
 
 
 def test_a_copy_of_a_history_does_not_change_with_it() -> None:
