@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from inference.kernels.compiler import Compilation, Report, cache_in, compile_all
+from inference.kernels.compiler import Begin, Compilation, Report, cache_in, compile_all
 from inference.retrieval.sources import SOURCES
 
 MODULES = (
@@ -20,12 +20,13 @@ MODULES = (
 """Modules that import every kernel of an event's path."""
 
 
-def prepare(data_dir: Path, report: Report | None = None) -> Compilation:
+def prepare(data_dir: Path, report: Report | None = None, begin: Begin | None = None) -> Compilation:
     """Compile the kernels that are not yet compiled for this processor and this version of the code.
 
-    The cache is the first writable directory of NUMBA_CACHE_DIR, the sources' own directory and `data_dir`.
+    `begin` is called before, if there are any, and `report` after each of them. The cache is the first writable
+    directory of NUMBA_CACHE_DIR, the sources' own directory and `data_dir`.
     """
     cache_in(data_dir / "kernels")
     for module in MODULES:
         import_module(module)
-    return compile_all(report)
+    return compile_all(report, begin)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 Report = Callable[[int, int, float], None]
 """Callback with the number of a kernel, from 1 on, the number of kernels, and the seconds that its compilation took."""
+Begin = Callable[[int], object]
+"""Callback with the number of kernels that have to be compiled. It is not called if there are none."""
 
 BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
 
@@ -71,11 +73,15 @@ class _Kernel:
             self._entry = next((each.entry_point for each in getattr(compiled, "overloads", {}).values()), compiled)
         return result
 
-    def is_cold(self) -> bool:
-        """Return whether another process can compile the kernel into the cache, and the cache has no version of it."""
-        if self._compiled is not None or numba.config.DISABLE_JIT or "." in self.qualname or not self._use_cache():
+    def is_missing(self) -> bool:
+        """Return whether the kernel has to be compiled: the cache has no version of it, or there is no cache."""
+        if self._compiled is not None or numba.config.DISABLE_JIT:
             return False
-        return not self._cache_files("nbi")
+        return not self._use_cache() or not self._cache_files("nbi")
+
+    def is_shared(self) -> bool:
+        """Return whether another process can compile the kernel into the cache."""
+        return "." not in self.qualname and self._use_cache()
 
     def _use_cache(self) -> bool:
         return use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
@@ -157,15 +163,18 @@ class Compilation(NamedTuple):
     seconds: float
 
 
-def compile_all(report: Report | None = None) -> Compilation:
+def compile_all(report: Report | None = None, begin: Begin | None = None) -> Compilation:
     """Compile every kernel whose module was imported, or load it from the cache.
 
     Kernels that the cache lacks are compiled by one process for each core, because numba compiles one kernel at a time
-    in a process. `report` is called after each kernel that had to be compiled.
+    in a process. `begin` is called before, and `report` after each kernel that had to be compiled.
     """
     began = perf_counter()
     compiled = 0
-    cold = [each for each in _kernels if each.is_cold()]
+    missing = [each for each in _kernels if each.is_missing()]
+    if missing and begin is not None:
+        begin(len(missing))
+    cold = [each for each in missing if each.is_shared()]
     if len(cold) > 1:
         # Spawned, not forked: the calling program may have threads.
         context, workers = multiprocessing.get_context("spawn"), min(len(os.sched_getaffinity(0)), len(cold))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.contracts.internal import ItemVector
+from streams.demo.compiling import compile_kernels
 from streams.demo.data import bought_next
 from streams.demo.environment import (
     EXPECTATIONS,
@@ -36,7 +37,6 @@ from streams.demo.vectors import DemoVectors
 from streams.demo.words import Language, Words, words
 from streams.kafka import topics
 from streams.kafka.embedded import EmbeddedBroker
-from streams.kernels import prepare
 from streams.settings import Settings
 
 
@@ -89,7 +89,8 @@ class Demo:
             )
             asyncio.run(topics.create(settings))
             self._say(self._words("Broker at %s, topics created") % broker)
-            self._compile(settings)
+            # Before the worker starts: it has to be ready in a limited time.
+            compile_kernels(settings.state.data_dir, self._bar, self._say, self._words)
             (home / EXPECTATIONS).write_text(expectations(shop.events), encoding="utf-8")
             # The worker loads its model while this process encodes the catalogue.
             worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
@@ -111,17 +112,6 @@ class Demo:
         )
         self._say(text % {"items": f"{len(shop.items):,}", "events": f"{len(shop.events):,}"})
         return shop
-
-    def _compile(self, settings: Settings) -> None:
-        """Compile the kernels before the worker starts: it would have to be ready in a limited time."""
-        with self._bar(self._words("Compiling the numeric kernels (cached for the next run)")) as bar:
-            task = bar.add_task("", visible=False)
-            done = prepare(
-                settings.state.data_dir,
-                lambda number, of, _seconds: bar.update(task, completed=number, total=of, visible=True),
-            )
-        if done.compiled:
-            self._say(self._words("%d numeric kernels compiled for this processor") % done.compiled)
 
     def _encode(self, shop: DemoShop, settings: Settings) -> list[ItemVector]:
         vectors = DemoVectors.of(shop.items, settings)
