@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.commands.options import FILE
+from streams.commands.options import FILE, OutputFile, console_for_tables
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
 from training.commands.examples import SamplingOptions, examples_of_events, sampling_options
@@ -21,6 +21,7 @@ from training.phases import StartPhase
 if TYPE_CHECKING:
     from training.ranker.examples import Examples
     from training.ranker.network import Ranker
+    from training.ranker.tables import Figures
     from training.ranker.transfer import Candidate, Transfer
 
 EVENTS = "events"
@@ -56,6 +57,7 @@ class TrainRankerOptions(SamplingOptions):
     units: int
     decay: float | None
     leave_one_out: bool | None
+    report: Path | None
     force: bool
 
     @property
@@ -85,6 +87,7 @@ class TrainRankerOptions(SamplingOptions):
 @click.option("--leave-one-out/--no-leave-one-out", default=None,
               help="Choose penalty and hidden units by what they lose on a shop that the ranker has not seen.  "
               "[default: with several shops and no --decay]")  # fmt: skip
+@click.option("--report", type=OutputFile(), help="Write the tables to this file too, in Markdown.")
 @click.option("--force", is_flag=True, help="Write the ranker although it is worse than the present one.")
 @sampling_options
 def train_ranker(**arguments: Any) -> None:
@@ -138,14 +141,14 @@ def train_ranker(**arguments: Any) -> None:
     with phases() as start_phase:
         chosen, transfer = _choose(shops, options, start_phase)
         tested = _fitted(_part(every, 0, 1 - held_out), chosen, options.seed, start_phase)
+    tables = []
     if transfer is not None:
-        click.echo(transfer_table(transfer, shops, bundle.scorer) + "\n")
         last = {name: [each.split(1 - held_out, 1) for each in distinct(parts)] for name, parts in shops.items()}
-        click.echo(cost_table(transfer, tested, last) + "\n")
-    click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
-    click.echo(calibration(late, tested) + "\n")
+        tables += [transfer_table(transfer, shops, bundle.scorer), cost_table(transfer, tested, last)]
+    tables.append(compare(late, {"ranker before": bundle.scorer, "this ranker": tested}))
     found = differences(late, bundle.scorer, tested, options.seed)
-    click.echo(comparison(found) + "\n")
+    tables += [calibration(late, tested), comparison(found)]
+    _show(tables, options.report)
     _require_no_worse(refusal(found, is_known=overlap(bundle.manifest.fitted_to, late.fitted_to)), options)
     with phases() as start_phase:
         ranker = _fitted(_part(every, 0, 1), chosen, options.seed, start_phase)
@@ -153,6 +156,20 @@ def train_ranker(**arguments: Any) -> None:
     with_ranker(settings.model.path, options.output, to_onnx(ranker), late.fitted_to, inputs)
     LineageEvents.of(settings).trained("train-ranker", options.output, inputs)
     click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in every):,} lists")
+
+
+def _show(tables: Sequence[Figures], report: Path | None) -> None:
+    """Print the tables, and write them as Markdown if a file is given."""
+    from training.commands.ranker_tables import views
+
+    console = console_for_tables()
+    for table in tables:
+        for view in views(table):
+            console.print(view, highlight=False)
+        console.print()
+    if report is not None:
+        report.write_text("\n\n".join(table.markdown() for table in tables) + "\n", encoding="utf-8")
+        click.echo(f"wrote {report}")
 
 
 def _read(files: Sequence[tuple[str, Path]]) -> dict[str, list[Examples]]:

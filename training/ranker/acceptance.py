@@ -13,6 +13,7 @@ from inference.pipeline import ScoresFeatures
 from training.bootstrap import interval, resampled_means
 from training.ranker.examples import Examples
 from training.ranker.quality import K, per_list
+from training.ranker.tables import Figures
 
 TOLERANCE = 0.005
 """A mean loss of NDCG@20 that is accepted. Rankers of two seeds differ by less."""
@@ -80,20 +81,25 @@ def differences(late: Examples, present: ScoresFeatures, new: ScoresFeatures, se
     return found
 
 
-def comparison(found: Sequence[Difference]) -> str:
-    """Return a Markdown table of the differences, and a line for each kind with too few lists."""
-    lines = [f"NDCG@{K} on the held-out lists, minus the present ranker, paired, 95%.", ""]
-    lines += ["| | lists | present | difference | |", "|---|---|---|---|---|"]
+def comparison(found: Sequence[Difference]) -> Figures:
+    """Return the differences, with a line for each kind with too few lists."""
+    rows: list[tuple[str, ...]] = []
     for each in found:
         verdict = "worse" if each.is_worse else "too few lists" if each.is_uncertain else ""
         verdict = verdict or ("better" if each.low > 0 else "no worse")
         change = f"{each.value:+.4f} [{each.low:+.4f}, {each.high:+.4f}]"
-        lines.append(f"| {each.kind} | {each.lists:,} | {each.present:.4f} | {change} | {verdict} |")
-    for each in found:
-        if each.is_uncertain:
-            lines += ["", f"{each.kind}: too few data. {each.lists:,} held-out lists cannot exclude a loss above "
-                          f"{DETECTED:g}; that needs about {each.needed:,}."]  # fmt: skip
-    return "\n".join(lines)
+        rows.append((each.kind, f"{each.lists:,}", f"{each.present:.4f}", change, verdict))
+    return Figures(
+        note=f"NDCG@{K} on the held-out lists, minus the present ranker, paired, 95%.",
+        header=("", "lists", "present", "difference", ""),
+        rows=rows,
+        lines=[
+            f"{each.kind}: too few data. {each.lists:,} held-out lists cannot exclude a loss above {DETECTED:g}; that "
+            f"needs about {each.needed:,}."
+            for each in found
+            if each.is_uncertain
+        ],
+    )
 
 
 def refusal(found: Sequence[Difference], *, is_known: bool = False) -> str | None:

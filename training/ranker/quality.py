@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from inference.pipeline import ScoresFeatures
 from training.ranker.examples import Examples
+from training.ranker.tables import Figures
 
 K = 20
 LIKELY = 0.1
@@ -104,48 +105,45 @@ def _ranks(groups: Integers, lists: int) -> Integers:
     return np.asarray(np.arange(len(groups)) - starts[groups])
 
 
-def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
-    """Return a Markdown table: HR, MRR and NDCG at 20 of each order, for each kind of list in the examples.
+def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> Figures:
+    """Return HR, MRR and NDCG at 20 of each order, for each kind of list in the examples; the last ranker is marked.
 
-    Lists have a sample of the candidates, so the figures are higher than those over whole catalogues. A note above the
-    table states this.
+    Lists have a sample of the candidates, so the figures are higher than those over whole catalogues. The note above
+    the table states this.
 
     Raises:
         ScoringError: a ranker fails.
     """
     parts = examples.kinds()
-    header = [f"{what} {name}" for name in parts for what in (f"HR@{K}", f"MRR@{K}", f"NDCG@{K}")]
     counts = ", ".join(f"{(part.relevant > 0).sum():,} lists {name}" for name, part in parts.items())
-    lines = [f"Held out: {counts}. {SAMPLED}", "", f"| | {' | '.join(header)} |", "|---|" + "---|" * len(header)]
-    measured = [_measure(part, rankers) for part in parts.values()]
-    for name in measured[0]:
-        found = [each[name] for each in measured]
-        cells = [f"{value:.3f}" for each in found for value in (each.hit_rate, each.mrr, each.ndcg)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        (kind, name, *(f"{value:.3f}" for value in (found.hit_rate, found.mrr, found.ndcg)))
+        for kind, part in parts.items()
+        for name, found in _measure(part, rankers).items()
+    ]
+    header = ("lists", "order", f"HR@{K}", f"MRR@{K}", f"NDCG@{K}")
+    return Figures(note=f"Held out: {counts}. {SAMPLED}", header=header, rows=rows, texts=2, marked=[*rankers][-1])
 
 
-def calibration(examples: Examples, ranker: ScoresFeatures) -> str:
-    """Return a Markdown table: mean probability and share acted on, for each kind of list in which shoppers acted.
+def calibration(examples: Examples, ranker: ScoresFeatures) -> Figures:
+    """Return the mean probability and the share acted on, for each kind of list in which shoppers acted.
 
     Each candidate counts with its weight. Graded lists are left out.
 
     Raises:
         ScoringError: the ranker fails.
     """
-    header = f"| | predicted | observed | share predicted ≥ {LIKELY:.0%} | of it predicted | of it observed |"
-    lines = ["Probabilities, over all candidates of these lists and of those that nothing followed.", "", header]
-    lines.append("|---" * 6 + "|")
+    rows: list[tuple[str, ...]] = []
     for name, part in examples.lists(~examples.graded).kinds().items():
         predicted, observed = ranker.score(np.asarray(part.features, dtype=np.float32)), part.labels > 0
         likely = part.weights * (predicted >= LIKELY)
-        cells = [
-            *_means(predicted, observed, part.weights),
-            f"{likely.sum() / part.weights.sum():.2%}",
-            *_means(predicted, observed, likely),
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) if len(lines) > 4 else "Probabilities: shoppers acted on nothing in these lists."
+        share = f"{likely.sum() / part.weights.sum():.2%}"
+        rows.append((name, *_means(predicted, observed, part.weights), share, *_means(predicted, observed, likely)))
+    if not rows:
+        return Figures(note="Probabilities: shoppers acted on nothing in these lists.")
+    note = "Probabilities, over all candidates of these lists and of those that nothing followed."
+    header = ("", "predicted", "observed", f"share predicted ≥ {LIKELY:.0%}", "of it predicted", "of it observed")
+    return Figures(note=note, header=header, rows=rows)
 
 
 def _means(predicted: Floats, observed: npt.NDArray[np.bool_], weights: Floats) -> list[str]:

@@ -17,6 +17,7 @@ from training.ranker.examples import Examples, distinct, join
 from training.ranker.fit import PARTS, TOLERANCE, at_once, fit
 from training.ranker.network import Ranker
 from training.ranker.quality import K, quality
+from training.ranker.tables import Figures
 
 Shops = Mapping[str, Sequence[Examples]]
 """The examples of each shop by its name. Examples that are listed several times count several times in a fit."""
@@ -111,41 +112,40 @@ class InRetrievalOrder:
         return -np.arange(len(features), dtype=np.float32)
 
 
-def transfer_table(transfer: Transfer, shops: Shops, present: ScoresFeatures) -> str:
-    """Return a Markdown table of NDCG@20 on each shop, by rankers that have not seen it.
+def transfer_table(transfer: Transfer, shops: Shops, present: ScoresFeatures) -> Figures:
+    """Return NDCG@20 on each shop, by rankers that have not seen it. The best candidate is marked.
 
     The ranker before, `present`, may have seen them.
     """
-    names = list(shops)
     counts = ", ".join(f"{name} {_judged(parts):,}" for name, parts in shops.items())
-    lines = [f"NDCG@{K} on each shop by a ranker fitted to the others, tested on all lists: {counts}.", ""]
-    lines += [f"| | {' | '.join(names)} | mean |", "|---|" + "---|" * (len(names) + 1)]
 
-    def row(title: str, found: Mapping[str, float]) -> str:
-        cells = [*found.values(), float(np.mean(list(found.values())))]
-        return f"| {title} | {' | '.join(f'{each:.4f}' for each in cells)} |"
+    def row(title: str, found: Mapping[str, float]) -> tuple[str, ...]:
+        return (title, *(f"{each:.4f}" for each in [*found.values(), float(np.mean(list(found.values())))]))
 
     others: dict[str, ScoresFeatures] = {
         "retrieval order": InRetrievalOrder(),
         "ranker before, which may have seen them": present,
     }
-    lines += [row(title, {name: ndcg(each, parts) for name, parts in shops.items()}) for title, each in others.items()]
-    for each, found in transfer.found.items():
-        lines.append(row(f"**{each}**" if each == transfer.best else str(each), found))
-    return "\n".join(lines)
+    rows = [row(title, {name: ndcg(each, parts) for name, parts in shops.items()}) for title, each in others.items()]
+    return Figures(
+        note=f"NDCG@{K} on each shop by a ranker fitted to the others, tested on all lists: {counts}.",
+        header=("", *shops, "mean"),
+        rows=[*rows, *(row(str(each), found) for each, found in transfer.found.items())],
+        marked=str(transfer.best),
+    )
 
 
-def cost_table(transfer: Transfer, seen: ScoresFeatures, late: Shops) -> str:
-    """Return a Markdown table of what it costs not to have seen a shop, on its last lists.
+def cost_table(transfer: Transfer, seen: ScoresFeatures, late: Shops) -> Figures:
+    """Return what it costs not to have seen a shop, on its last lists.
 
     `seen` was fitted to the earlier lists of all shops.
     """
-    title = f"NDCG@{K} on the last lists of each shop, by one ranker that has seen its others and one that has not."
-    lines = [title, "", "| | seen | not seen | loss |", "|---|---|---|---|"]
+    rows: list[tuple[str, ...]] = []
     for name, parts in late.items():
         known, unknown = ndcg(seen, parts), ndcg(transfer.rankers[transfer.best][name], parts)
-        lines.append(f"| {name} | {known:.4f} | {unknown:.4f} | {known - unknown:+.4f} |")
-    return "\n".join(lines)
+        rows.append((name, f"{known:.4f}", f"{unknown:.4f}", f"{known - unknown:+.4f}"))
+    note = f"NDCG@{K} on the last lists of each shop, by one ranker that has seen its others and one that has not."
+    return Figures(note=note, header=("", "seen", "not seen", "loss"), rows=rows)
 
 
 def _judged(shop: Sequence[Examples]) -> int:

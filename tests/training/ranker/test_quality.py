@@ -85,10 +85,12 @@ def test_the_comparison_separates_situations_and_favours_the_fitted_ranker() -> 
     features = examples.features.copy()
     features[examples.groups % 3 == 1, FEATURES.index("session_length")] = 0
     examples = replace(examples, features=features)
-    table = compare(examples, {"**this ranker**": fit(examples)}).splitlines()
-    assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving. " + SAMPLED
-    cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
-    assert cells["**this ranker**"] == max(cells.values())
+    table = compare(examples, {"this ranker": fit(examples)})
+    assert table.note == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving. " + SAMPLED
+    for kind in ("browsing", "searching", "arriving"):
+        ndcg = {order: float(value) for of, order, *_, value in table.rows if of == kind}
+        assert ndcg["this ranker"] == max(ndcg.values())
+    assert {row[1] for row in table.rows if table.is_marked(row)} == {"this ranker"}
 
 
 def test_the_calibration_table_compares_probabilities_with_outcomes() -> None:
@@ -101,21 +103,19 @@ def test_the_calibration_table_compares_probabilities_with_outcomes() -> None:
         examples, labels=np.where(ended, 0, examples.labels), weights=weights, relevant=np.arange(90) % 2
     )
     graded = replace(labelled(FEATURES, lists=30, seed=5), graded=np.ones(30, dtype=np.bool_))
-    rows = calibration(join([examples, graded]), FeatureAsProbability()).splitlines()
-    assert rows[4:] == [
-        "| browsing | 12.50% | 1.11% | 50.00% | 20.00% | 2.22% |",
-        "| searching | 12.50% | 1.11% | 50.00% | 20.00% | 2.22% |",
+    assert calibration(join([examples, graded]), FeatureAsProbability()).rows == [
+        ("browsing", "12.50%", "1.11%", "50.00%", "20.00%", "2.22%"),
+        ("searching", "12.50%", "1.11%", "50.00%", "20.00%", "2.22%"),
     ]
 
 
 def test_the_calibration_table_marks_missing_values() -> None:
     examples = labelled(FEATURES, lists=9)
     examples.features[:, FEATURES.index("new")] = 0
-    assert (
-        calibration(examples, FeatureAsProbability()).splitlines()[4] == "| browsing | 0.00% | 8.33% | 0.00% | - | - |"
-    )
+    assert calibration(examples, FeatureAsProbability()).rows[0] == ("browsing", "0.00%", "8.33%", "0.00%", "-", "-")
 
 
 def test_graded_lists_alone_have_no_calibration_table() -> None:
     graded = replace(labelled(FEATURES, lists=9), graded=np.ones(9, dtype=np.bool_))
-    assert calibration(graded, FeatureAsProbability()) == "Probabilities: shoppers acted on nothing in these lists."
+    found = calibration(graded, FeatureAsProbability())
+    assert found.markdown() == "Probabilities: shoppers acted on nothing in these lists."
