@@ -26,6 +26,7 @@ from streams.console.pages import View, go_to, render
 from streams.console.words import gettext
 from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
+from streams.http.invalid import filter_text
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
 
@@ -252,7 +253,7 @@ def _filter_of(chosen: Mapping[str, str]) -> Filter:
     try:
         return msgspec.convert(fields, Filter, strict=False)
     except msgspec.ValidationError as error:
-        detail = gettext("The filter: %(error)s") % {"error": error}
+        detail = gettext("The filter: %(error)s") % {"error": filter_text(error, fields)}
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", detail) from None
 
 

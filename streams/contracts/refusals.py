@@ -16,7 +16,7 @@ import msgspec
 from inference.records import URL_START
 from streams.errors import InvalidEvent
 
-__all__ = ["UNREADABLE", "refusal", "shortened", "with_other"]
+__all__ = ["UNREADABLE", "refusal", "shortened", "translated", "with_other"]
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """All errors that msgspec raises for bytes that it cannot read as the required type. A fuzz test covers this."""
@@ -37,8 +37,11 @@ REGISTRY_PREFIX = 5
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _SOME_KEY = "[...]"
 """The place of a value of a mapping in msgspec's errors, which do not name the key."""
-_STEPS = re.compile(r"\[\.\.\.\]|\[\d+\]")
+_SOME_LENGTH = "got another length"
+"""What came, of a value that is not found because the key of a mapping in its place is not known."""
+_STEPS = re.compile(r"\[\.\.\.\]|\[\d+\]|\.\w+")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`$", re.DOTALL)
 _MISMATCH = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?$")
 _LENGTH = re.compile(r"Expected `([^`]+)` of ((?:at least )?length .+?)(?:, got (\d+))?$")
 _LIMIT = re.compile(r"Expected `([^`]+)` ((?:<|>)=? .+)$")
@@ -64,8 +67,8 @@ def refusal(error: Exception, value: bytes, kind: Any = None) -> InvalidEvent:
             unreadable, "$", f"required {wanted}, got {len(value)} bytes that are not ({_fault(error)})"
         )
     if kind is None:
-        return _translated(error, b"")
-    first = _translated(error, value)
+        return translated(error, b"")
+    first = translated(error, value)
     found = _errors_of_fields(value, kind) if len(value) <= LARGEST_CHECKED else []
     # The check of the field itself names the key of a mapping.
     field = _field_of(first.where)
@@ -114,15 +117,24 @@ def _errors_of_fields(value: bytes, kind: Any) -> list[InvalidEvent]:
         return []
     if not isinstance(data, dict):
         return []
-    errors = []
-    for field in _fields_of(data, kind):
+    errors, fields = [], _fields_of(data, kind)
+    for field in fields:
         if field.name in data:
             error = _error(data[field.name], field.decoder)
             if error is not None:
-                where = f"$.{field.name}{_with_keys(error.where, data[field.name], field.decoder).removeprefix('$')}"
-                errors.append(InvalidEvent(error.reason, where, error.detail))
+                where, wrong = _with_keys(error.where, data[field.name], field.decoder)
+                detail = error.detail
+                if isinstance(wrong, str | list | dict):
+                    detail = detail.replace(_SOME_LENGTH, f"got {len(wrong)}")
+                errors.append(InvalidEvent(error.reason, f"$.{field.name}{where.removeprefix('$')}", detail))
         elif field.is_required:
             errors.append(InvalidEvent("missing_field", f"$.{field.name}", "required, and not there"))
+    config = getattr(kind, "__struct_config__", None)
+    if config is not None and config.forbid_unknown_fields:
+        names = [field.name for field in fields]
+        if (unknown := next((name for name in data if name not in names), None)) is not None:
+            detail = f"required one of the fields {', '.join(names)}; got another one"
+            errors.append(InvalidEvent("wrong_value", f"$.{unknown[:_SHOWN]}", detail))
     return errors
 
 
@@ -143,35 +155,43 @@ def _error(data: Any, decoder: msgspec.json.Decoder[Any]) -> InvalidEvent | None
     try:
         decoder.decode(value)
     except msgspec.ValidationError as error:
-        return _translated(error, value)
+        return translated(error, value)
     return None
 
 
-def _with_keys(where: str, data: Any, decoder: msgspec.json.Decoder[Any]) -> str:
-    """Return a place with the keys of mappings in it: `$["colour"]` instead of `$[...]`.
+def _with_keys(where: str, data: Any, decoder: msgspec.json.Decoder[Any]) -> tuple[str, Any]:
+    """Return a place with the keys of mappings in it, `$["colour"]` instead of `$[...]`, and the value there.
 
-    A key is found by trial: the first one that is invalid as the mapping's only entry.
+    A key is found by trial: the first one that is invalid as the mapping's only entry. Without one, the place stays as
+    it is, and the value is UNSET.
     """
 
     def wrapped(inner: Any) -> Any:
-        for step in reversed(steps):
-            inner = [inner] if step is None else {step: inner}
+        for around, step in reversed(steps):
+            inner = [inner] if around is None else {**around, step: inner}
         return inner
 
-    shown, steps = "$", list[str | None]()
+    # The other fields of an object around, None for an array; and the name or key of the step.
+    shown, steps = "$", list[tuple[dict[str, Any] | None, str]]()
     for step in _STEPS.findall(where):
-        if step != _SOME_KEY:
+        if step == _SOME_KEY:
+            if not isinstance(data, dict):
+                return where, msgspec.UNSET
+            key = next((key for key, each in data.items() if _error(wrapped({key: each}), decoder) is not None), None)
+            if key is None:
+                return where, msgspec.UNSET
+            shown, data = f"{shown}[{shortened(key)}]", data[key]
+            steps.append(({}, key))
+        elif step[0] == "[":
             shown, data = shown + step, data[int(step[1:-1])]
-            steps.append(None)
-            continue
-        if not isinstance(data, dict):
-            return where
-        key = next((key for key, each in data.items() if _error(wrapped({key: each}), decoder) is not None), None)
-        if key is None:
-            return where
-        shown, data = f"{shown}[{shortened(key)}]", data[key]
-        steps.append(key)
-    return shown
+            steps.append((None, ""))
+        else:
+            name = step[1:]
+            if not isinstance(data, dict) or name not in data:  # the name of a field that is missing or not known
+                return where, msgspec.UNSET
+            steps.append((data, name))
+            shown, data = shown + step, data[name]
+    return shown, data
 
 
 def _field_of(where: str) -> str:
@@ -179,7 +199,8 @@ def _field_of(where: str) -> str:
     return where.partition("[")[0]
 
 
-def _translated(error: msgspec.ValidationError, value: bytes) -> InvalidEvent:
+def translated(error: msgspec.ValidationError, value: bytes) -> InvalidEvent:
+    """Return the `InvalidEvent` for an error that was raised while the JSON `value` was read, without other errors."""
     text, _, at = str(error).rpartition(" - at ")
     if not text:
         text, at = at, "$"
@@ -191,10 +212,12 @@ def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
     got = _lookup(value, where)
     if match := _MISSING.match(text):
         return InvalidEvent("missing_field", f"{where}.{match[1]}", "required, and not there")
+    if match := _UNKNOWN.match(text):
+        return InvalidEvent("wrong_value", f"{where}.{match[1][:_SHOWN]}", "required a known field, got another one")
     if match := _MISMATCH.match(text):
         return InvalidEvent("wrong_type", where, f"required {_named(match[1])}, got {_named(match[2] or _type(got))}")
     if match := _LENGTH.match(text):
-        size = match[3] or (len(got) if isinstance(got, str | list | dict) else "another length")
+        size = match[3] or (len(got) if isinstance(got, str | list | dict) else _SOME_LENGTH.removeprefix("got "))
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} of {match[2]}, got {size}")
     if match := _LIMIT.match(text):
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} {match[2]}, got {shortened(got)}")

@@ -26,6 +26,7 @@ from streams.http import bodies
 from streams.http.auth import Clients
 from streams.http.bodies import JSON
 from streams.http.handlers import Backend, Call
+from streams.http.invalid import wrong_json, wrong_parameter, wrong_parameters
 from streams.http.openapi import document
 from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
@@ -151,7 +152,7 @@ def _body(spec: RouteSpec, content: bytes) -> Any:
     try:
         return msgspec.json.decode(content, type=spec.body)
     except UNREADABLE as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"the body: {error}") from None
+        raise wrong_json(error, content, spec.body) from None
 
 
 def _target(request: Request) -> str:
@@ -162,7 +163,14 @@ def _target(request: Request) -> str:
 
 
 def _path(request: Request) -> dict[str, str]:
-    return {name: _converted(value, Identifier, name) for name, value in request.path_params.items()}
+    return {name: _identifier(value, name) for name, value in request.path_params.items()}
+
+
+def _identifier(value: str, name: str) -> str:
+    try:
+        return msgspec.convert(value, Identifier)
+    except msgspec.ValidationError as error:
+        raise wrong_parameter(error, name, value) from None
 
 
 def _query(spec: RouteSpec, request: Request) -> Any:
@@ -175,7 +183,10 @@ def _query(spec: RouteSpec, request: Request) -> Any:
             given.setdefault(name, []).append(value)  # type: ignore[attr-defined]  # a list
         else:
             given[name] = value
-    return _converted(given, spec.query, "the parameters")
+    try:
+        return msgspec.convert(given, spec.query, strict=False)
+    except msgspec.ValidationError:
+        raise wrong_parameters(given, spec.query) from None
 
 
 @cache
@@ -183,11 +194,3 @@ def _repeated(query: type[msgspec.Struct]) -> frozenset[str]:
     """Return the names of the parameters that may be repeated. Annotations are evaluated once: that takes 200 µs."""
     kinds = {field.name: getattr(field.type, "__origin__", field.type) for field in msgspec.structs.fields(query)}
     return frozenset(name for name, kind in kinds.items() if get_origin(kind) is tuple)
-
-
-def _converted(value: object, kind: Any, what: str) -> Any:
-    """Return a value of the request as an object of a class. Raises Refused if it is none."""
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"{what}: {error}") from None

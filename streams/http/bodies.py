@@ -9,6 +9,7 @@ from http import HTTPStatus
 import msgspec
 
 from streams.contracts.refusals import UNREADABLE
+from streams.http.invalid import wrong_json
 from streams.http.problems import Refused
 
 JSON = "application/json"
@@ -55,7 +56,7 @@ def entries(body: bytes, most: int) -> list[bytes]:
             return [body]
         found = [bytes(entry) for entry in msgspec.json.decode(body, type=list[msgspec.Raw])]
     except UNREADABLE as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required JSON: {error}") from None
+        raise wrong_json(error, body, list) from None
     if not 1 <= len(found) <= most:
         detail = f"required 1 to {most:,} entries, got {len(found):,}"
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", detail)

@@ -18,6 +18,7 @@ from streams.assets.monitor import QualityMonitor
 from streams.contracts.refusals import UNREADABLE
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
+from streams.http.invalid import wrong_json
 from streams.http.languages import language_for
 from streams.http.lists import MadeList, Matches
 from streams.http.maker import ListMaker
@@ -100,7 +101,8 @@ class Backend:
         named = self.maker.slots.current.engine.placements.named
         if asked.placement not in named:
             names = ", ".join(sorted(named))
-            raise Refused(HTTPStatus.BAD_REQUEST, "unknown-placement", f"placement: required one of {names}")
+            detail = f"placement: required one of {names}; got {asked.placement}"
+            raise Refused(HTTPStatus.BAD_REQUEST, "unknown-placement", detail)
         wanted = _filter_of(asked.filter) if isinstance(asked.filter, str) else asked.filter
         return {
             "k": asked.k or min(named[asked.placement].k or self.list_size, MOST_ITEMS),
@@ -272,7 +274,7 @@ def _filter_of(text: str) -> Filter:
     try:
         return msgspec.json.decode(text, type=Filter)
     except UNREADABLE as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"filter: {error}") from None
+        raise wrong_json(error, text.encode(), Filter, "filter", "invalid-filter") from None
 
 
 def _require_known(item_ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tests.streams.http.test_recommendations import ids, problem
 from tests.streams.shoppers import act, item_of, unit_vector
 
 Served = tuple[HttpHarness, httpx.AsyncClient]
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -184,25 +185,56 @@ async def test_all_kinds_of_requests_share_a_batch(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "extra"),
+    ("method", "path", "extra", "detail"),
     [
-        ("GET", "/v1/search", {}),
-        ("GET", "/v1/search", {"params": {"q": ""}}),
-        ("GET", "/v1/search", {"params": {"q": "x" * 1001}}),
-        ("GET", "/v1/trending", {"params": {"category": ""}}),
-        ("POST", "/v1/carts/related", {"json": {"items": []}}),
-        ("POST", "/v1/carts/related", {"json": {"items": ["x"] * 101}}),
-        ("POST", "/v1/carts/related", {"json": {"items": ["i1"], "size": 1}}),
-        ("POST", "/v1/carts/related", {"json": []}),
-        ("POST", "/v1/rank", {"json": {"items": ["x"] * 501}}),
-        ("POST", "/v1/rank", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
-        ("POST", "/v1/rank", {"content": b"[" * 100_000, "headers": {"Content-Type": "application/json"}}),
-        ("POST", "/v1/rank", {"content": b"", "headers": {"Content-Type": "application/json"}}),
-        ("POST", "/v1/rank", {"content": b'{"items": ["\xff"]}', "headers": {"Content-Type": "application/json"}}),
+        ("GET", "/v1/search", {}, "q: required, and not there"),
+        ("GET", "/v1/search", {"params": {"q": ""}}, "q: required string of length >= 1, got 0"),
+        ("GET", "/v1/search", {"params": {"q": "x" * 1001}}, "q: required string of length <= 1000, got 1001"),
+        ("GET", "/v1/trending", {"params": {"category": ""}}, "category[0]: required string of length >= 1, got 0"),
+        (
+            "POST",
+            "/v1/carts/related",
+            {"json": {"items": []}},
+            "the body: $.items: required array of length >= 1, got 0",
+        ),
+        (
+            "POST",
+            "/v1/carts/related",
+            {"json": {"items": ["x"] * 101}},
+            "the body: $.items: required array of length <= 100, got 101",
+        ),
+        (
+            "POST",
+            "/v1/carts/related",
+            {"json": {"items": ["i1"], "size": 1, "k": 0}},
+            "the body: $.size: required one of the fields items, k, exclude, lang, placement, filter, explain; "
+            "got another one; $.k: required integer >= 1, got 0",
+        ),
+        (
+            "POST",
+            "/v1/carts/related",
+            {"json": {"items": ["i1"], "filter": {"brand": "x"}}},
+            "the body: $.filter.brand: required a known field, got another one",
+        ),
+        ("POST", "/v1/carts/related", {"json": []}, "the body: required object, got array"),
+        ("POST", "/v1/rank", {"json": {"items": ["x"] * 501}}, "the body: $.items: required array of length <= 500"),
+        ("POST", "/v1/rank", {"content": b"{", "headers": JSON}, "the body: required JSON, got 1 bytes that are not ("),
+        ("POST", "/v1/rank", {"content": b"[" * 100_000, "headers": JSON}, "the body: required object, got array"),
+        ("POST", "/v1/rank", {"content": b"", "headers": JSON}, "the body: required JSON, got 0 bytes that are not ("),
+        (
+            "POST",
+            "/v1/rank",
+            {"content": b'{"items": ["\xff"]}', "headers": JSON},
+            "the body: required text in UTF-8, got other bytes (byte 12)",
+        ),
     ],
 )
-async def test_wrong_requests_are_refused(served: Served, method: str, path: str, extra: dict[str, Any]) -> None:
-    assert problem(await served[1].request(method, path, **extra)) == (400, "invalid")
+async def test_wrong_requests_are_refused_with_where_what_was_required_and_what_came(
+    served: Served, method: str, path: str, extra: dict[str, Any], detail: str
+) -> None:
+    answer = await served[1].request(method, path, **extra)
+    assert problem(answer) == (400, "invalid")
+    assert answer.json()["detail"].startswith(detail)
 
 
 async def test_a_profile_is_described_in_words(served: Served) -> None:
