@@ -17,6 +17,7 @@ from inference.plain_text import label_key, readable
 from inference.records import Identifier, Item
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"\S")]
+Value = Annotated[str, msgspec.Meta(max_length=1000)]
 Labels = Annotated[tuple[Label, ...], msgspec.Meta(max_length=100)]
 CategoryPath = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=20)]
 Price = Annotated[float, msgspec.Meta(ge=0)]
@@ -55,12 +56,12 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     brands: Labels = ()
     sellers: Annotated[tuple[Identifier, ...], msgspec.Meta(max_length=100)] = ()
     attributes: Annotated[
-        Mapping[Label, Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]],
+        Mapping[Label, Annotated[tuple[Value, ...], msgspec.Meta(min_length=1, max_length=100)]],
         msgspec.Meta(max_length=16),
     ] = {}
     min_price: Price | None = None
     max_price: Price | None = None
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", max_length=3)] | None = None
     released_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
     def are_met_by(self, item: Item, derived: Derived | None = None) -> bool:

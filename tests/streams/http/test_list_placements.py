@@ -103,6 +103,11 @@ async def test_requests_of_several_placements_are_answered_together() -> None:
             "invalid-filter",
             "filter: $.max_price: required number or null, got string; $.brands[0]: required string of length >= 1",
         ),
+        (
+            {"filter": json.dumps({"attributes": {"colour": ["x" * 1001]}})},
+            "invalid-filter",
+            'filter: $.attributes["colour"][0]: required string of length <= 1000, got 1001',
+        ),
     ],
 )
 async def test_an_unknown_placement_and_a_wrong_filter_are_refused(

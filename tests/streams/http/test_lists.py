@@ -216,6 +216,12 @@ async def test_all_kinds_of_requests_share_a_batch(served: Served) -> None:
             {"json": {"items": ["i1"], "filter": {"brand": "x"}}},
             "the body: $.filter.brand: required a known field, got another one",
         ),
+        (
+            "POST",
+            "/v1/carts/related",
+            {"json": {"items": ["i1"], "filter": {"attributes": {"colour": ["x" * 1001]}}}},
+            'the body: $.filter.attributes["colour"][0]: required string of length <= 1000, got 1001',
+        ),
         ("POST", "/v1/carts/related", {"json": []}, "the body: required object, got array"),
         ("POST", "/v1/rank", {"json": {"items": ["x"] * 501}}, "the body: $.items: required array of length <= 500"),
         ("POST", "/v1/rank", {"content": b"{", "headers": JSON}, "the body: required JSON, got 1 bytes that are not ("),
