@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from inference.plain_text import printable
 from streams.assets.expectations import WORDS, Expected, Finding
 from streams.assets.fields import REFUSED
 from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import Stream
+from streams.assets.reference import LEAST_MESSAGES
 from streams.console.data_streams import type_title
 from streams.console.numbers import number_text
 from streams.console.words import current_language, gettext
@@ -83,10 +85,20 @@ def cards_of(findings: Iterable[Finding], now_ms: float) -> list[FindingCard]:
     ]
 
 
-def learned(monitor: QualityMonitor, reference_minutes: float) -> tuple[int, int]:
-    """Return of how many streams it is known what is usual, and the number of all, without refused messages."""
+class Learned(NamedTuple):
+    """The number of streams whose usual values are known, and of all, and what a stream needs until they are known."""
+
+    known: int
+    all: int
+    messages: int
+    minutes: str
+
+
+def learned(monitor: QualityMonitor, reference_minutes: float) -> Learned:
+    """Return how much is known about the usual values of the streams, without refused messages."""
     references = [each for each in monitor.references.values() if each.stream.type != REFUSED]
-    return sum(each.is_ready(round(reference_minutes * 60_000)) for each in references), len(references)
+    known = sum(each.is_ready(round(reference_minutes * 60_000)) for each in references)
+    return Learned(known, len(references), LEAST_MESSAGES, f"{reference_minutes:g}")
 
 
 def _sentence(finding: Finding) -> str:

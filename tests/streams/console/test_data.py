@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from streams.assets.reference import StreamReference
 from tests.streams.console.harness import ConsoleHarness, console_service, now_ms, token
 from tests.streams.console.streams_of_a_shop import INTERVAL_MS, SECRET, fill, snapshots
 
@@ -79,11 +80,30 @@ async def test_a_finding_names_the_producer_and_says_what_it_means(console: Cons
     assert "20% of the messages break the contract, usually 0%" in text
     assert "For shoppers: refused events get no list" in text
     assert "To do: read the errors" in text
-    assert "usual for 0 of 7 streams" in text
+    assert "No usual values are known yet: a stream needs 1,000 messages over at least 180 minutes." in text
     assert "shop-web" not in text
     fields = (await client.get("/console/data/stream?topic=clicks&type=refused&producer=shop-app")).text
     assert "20% of the messages break the contract" in fields
     assert "Findings" not in (await client.get("/console/data/stream?topic=clicks&type=view&producer=shop-app")).text
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        (
+            {"view"},
+            "Usual values are known for 2 of 7 streams. The others need 1,000 messages over at least 180",
+        ),
+        ({"view", "purchase", "search", "item"}, "Usual values are known for all streams."),
+    ],
+)
+async def test_the_page_says_which_usual_values_are_known(
+    console: Console, monkeypatch: pytest.MonkeyPatch, known: set[str], text: str
+) -> None:
+    harness, client = console
+    fill(harness.assets, int(now_ms()))
+    monkeypatch.setattr(StreamReference, "is_ready", lambda self, _least_ms: self.stream.type in known)
+    assert text in (await client.get("/console/data")).text
 
 
 async def test_without_findings_the_page_says_so(console: Console) -> None:
