@@ -16,14 +16,14 @@ from inference.manifest_files import read_manifest
 from streams.assets.building import inventory_of
 from streams.assets.expectations import Finding
 from streams.assets.history import AssetHistory
-from streams.assets.inventory import BrokerFacts, Inventory
+from streams.assets.inventory import BrokerFacts, Inventory, TopicFacts
 from streams.assets.observed import AbsentModel, Observed
 from streams.assets.registry import TOPICS
 from streams.contracts.messages import ModelPin
 from streams.errors import StreamsError
 from streams.exports.asyncapi import asyncapi
 from streams.kafka.asset_facts import broker_facts
-from streams.kafka.asset_profiles import read_profiles
+from streams.kafka.asset_profiles import read_history, read_profiles
 from streams.kafka.reading import Progress, unseen
 from streams.kafka.topics import TABLES, changelog_topic, declare
 from streams.serving.folders import ModelFolders, configured_at
@@ -76,21 +76,26 @@ class AssetCatalogue:
             return BrokerFacts(unknown={"brokers": str(error)})
 
 
-async def read_inventory(settings: Settings, progress: Progress = unseen) -> Inventory:
+async def read_inventory(settings: Settings, progress: Progress = unseen, *, judged: bool = True) -> Inventory:
     """Return the inventory of an installation whose workers run elsewhere, for commands. Raises StreamsError.
 
     Findings are those that the workers have, from the same profiles. If these cannot be read, the inventory says so.
+    Without `judged` there are no findings, and only the last hours of the profiles are read.
     """
     broker = await broker_facts(settings.kafka, topic_names(settings).values())
     pinned = await pinned_model(settings)
     manifest, absent = await asyncio.to_thread(serving_model, settings, pinned)
+    history, findings = AssetHistory(), tuple[Finding, ...]()
     try:
-        profiled = await read_profiles(settings, progress)
+        if judged:
+            profiled = await read_profiles(settings, progress)
+            history, findings = profiled.history, tuple(profiled.quality.findings)
+        else:
+            newest_ms = broker.topics.get(settings.topics.asset_profiles, TopicFacts()).last_ms
+            history = await read_history(settings, newest_ms, progress)
     except StreamsError as error:
         broker = msgspec.structs.replace(broker, unknown={**broker.unknown, "profiles": str(error)})
-        return inventory(settings, AssetHistory(), broker, manifest, absent=absent)
-    findings = tuple(profiled.quality.findings)
-    return inventory(settings, profiled.history, broker, manifest, findings, absent)
+    return inventory(settings, history, broker, manifest, findings, absent)
 
 
 def serving_model(settings: Settings, pinned: ModelPin | None) -> tuple[Manifest | None, AbsentModel | None]:

@@ -36,8 +36,10 @@ def assets() -> None:
 @click.argument("name", required=False)
 @click.option("--kind", help="Show assets of one kind: topic, table, changelog, model, event, context or attribute.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON, the same as `GET /v1/assets`.")
+@click.option("--findings/--no-findings", "judged", default=True, show_default=True,
+              help="Whether to show wrong data. Without it, only the last day of the profiles is read.")  # fmt: skip
 @with_settings
-def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) -> None:
+def show(settings: Settings, name: str | None, kind: str | None, *, is_json: bool, judged: bool) -> None:
     """Show all assets, or everything about the asset NAME.
 
     NAME is an id such as topic/clicks, or a name that only one asset has.
@@ -49,7 +51,7 @@ def show(settings: Settings, name: str | None, kind: str | None, is_json: bool) 
 
     if kind is not None and kind not in get_args(Kind):
         raise click.UsageError(f"--kind: required one of {', '.join(get_args(Kind))}; got {kind}")
-    inventory = current(settings)
+    inventory = current(settings, judged=judged)
     chosen = tuple(each for each in inventory.assets if kind in (None, each.kind))
     if name is not None:
         found = inventory.asset(name)
@@ -82,7 +84,7 @@ def lineage(settings: Settings, name: str | None, is_json: bool) -> None:
 
     from streams.commands.assets_view import lineage_views
 
-    inventory = current(settings)
+    inventory = current(settings, judged=False)
     graph = inventory.lineage
     if name is not None:
         asset = inventory.asset(name)

@@ -34,7 +34,7 @@ def export(settings: Settings, document: str, output: Path | None) -> None:
     All are JSON, which is YAML too. Data contracts and JSON Schema include the observed keys of `context` and
     `attributes` with their types. Without --output, contracts and schemas are one object by message.
     """
-    made = _documents(document, current(settings), settings)
+    made = _documents(document, current(settings, judged=False), settings)
     if output is None:
         click.echo(_text(made if len(made) > 1 else next(iter(made.values()))))
         return
@@ -59,7 +59,7 @@ def report(settings: Settings, output: Path) -> None:
     """
     from streams.exports.report import report as page
 
-    output.write_text(page(current(settings)), encoding="utf-8")
+    output.write_text(page(current(settings, judged=True)), encoding="utf-8")
     click.echo(f"wrote {output}", err=True)
 
 

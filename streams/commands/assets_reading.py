@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from streams.kafka.reading import Progress
 
 
-def current(settings: Settings) -> Inventory:
-    """Return the inventory, with a display of the progress on stderr."""
+def current(settings: Settings, *, judged: bool) -> Inventory:
+    """Return the inventory, with a display of the progress on stderr. Findings need `judged`, and all profiles."""
     from streams.asset_catalogue import read_inventory
 
     with reading("Reading the profiles of the streams") as progress:
-        return asyncio.run(read_inventory(settings, progress))
+        return asyncio.run(read_inventory(settings, progress, judged=judged))
 
 
 @contextmanager

@@ -9,17 +9,20 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from streams.assets.history import AssetHistory, StreamHour
+from streams.assets.history import HOURS, AssetHistory, StreamHour
 from streams.assets.monitor import QualityMonitor
 from streams.assets.profile import Stream
-from streams.assets.records import apply_record, learn_hours
+from streams.assets.records import apply_record, learn_hours, past_snapshot
 from streams.assets.rules import load_rules
-from streams.assets.snapshots import Acceptance, decode_snapshot, encode_acceptance
+from streams.assets.snapshots import HOUR_MS, Acceptance, decode_snapshot, encode_acceptance
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, client_options, consumer_options
 from streams.kafka.reading import Progress, read_to_ends, unseen
 from streams.settings import Settings
+
+READ_HOURS = HOURS + 3
+"""Hours before the newest message in which all snapshots of the hours that a history keeps were published."""
 
 
 class Profiled(NamedTuple):
@@ -54,6 +57,37 @@ async def read_profiles(settings: Settings, progress: Progress = unseen) -> Prof
     return Profiled(history, monitor)
 
 
+async def read_history(settings: Settings, newest_ms: int | None, progress: Progress = unseen) -> AssetHistory:
+    """Read the last hours of the profiles, without judging them: that needs the profiles of two weeks.
+
+    Each snapshot of an hour has its messages up to then, so hours that are read from their middle on are whole.
+
+    Args:
+        settings: the settings.
+        newest_ms: the topic's newest timestamp. None reads the whole topic.
+        progress: called with the progress.
+
+    Raises:
+        TopicError, StreamsError: the topic cannot be read.
+    """
+    now_ms = time() * 1000
+    since_ms = None if newest_ms is None else round(min(newest_ms, now_ms)) - READ_HOURS * HOUR_MS
+    # The newest message may be an acceptance, days after the last profile.
+    for start_ms in dict.fromkeys((since_ms, None)):
+        history = AssetHistory()
+
+        def apply(record: ConsumerRecord, history: AssetHistory = history) -> None:
+            with suppress(InvalidEvent, ValueError):  # workers log it
+                history.apply(past_snapshot(record.value, now_ms))
+            for _ in history.seal():
+                pass
+
+        await _read(settings, apply, progress, start_ms)
+        if history.hours():
+            break
+    return history
+
+
 async def read_hours(settings: Settings, take: Callable[[StreamHour], None], progress: Progress = unseen) -> None:
     """Read the topic up to its end, and hand on the hours that are over. Raises TopicError, StreamsError."""
     history, now_ms = AssetHistory(), time() * 1000
@@ -83,13 +117,18 @@ async def accept(settings: Settings, stream: Stream) -> None:
             await producer.stop()
 
 
-async def _read(settings: Settings, apply: Callable[[ConsumerRecord], None], progress: Progress) -> None:
+async def _read(
+    settings: Settings,
+    apply: Callable[[ConsumerRecord], None],
+    progress: Progress,
+    since_ms: int | None = None,
+) -> None:
     topic = settings.topics.asset_profiles
     await require_topics(settings.kafka, [topic])
     consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), auto_offset_reset="earliest")
     with broker_errors(settings.kafka, "reading the asset profiles"):
         try:
             await consumer.start()
-            await read_to_ends(consumer, [TopicPartition(topic, 0)], apply, progress)
+            await read_to_ends(consumer, [TopicPartition(topic, 0)], apply, progress, since_ms)
         finally:
             await consumer.stop()
