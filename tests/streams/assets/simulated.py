@@ -6,8 +6,10 @@ python -m tests.streams.assets.simulated --hours 24 --seeds 3
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import click
@@ -92,6 +94,19 @@ class Shop:
             yield observed(made, producer, marks=marks)
 
 
+class RepeatedShop(Shop):
+    """A shop that makes the messages of an interval once, for all tests that begin at the same time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._made: dict[tuple[int, str], list[Observation]] = {}
+
+    def interval(self, at_ms: int, producer: str) -> Iterator[Observation]:
+        if (at_ms, producer) not in self._made:
+            self._made[at_ms, producer] = list(super().interval(at_ms, producer))
+        return iter(self._made[at_ms, producer])
+
+
 def item(place: int, **fields: Any) -> Item:
     """Return an item of a catalogue."""
     given = Item(
@@ -135,6 +150,13 @@ class Watched:
         apply_record(self.history, self.monitor, snapshot.key, encode_snapshot(snapshot), snapshot.until_ms)
         for _ in learn_hours(self.history, self.monitor):
             pass
+
+    def read(self, snapshots: Iterable[Snapshot]) -> None:
+        """Read snapshots after a restart, and evaluate once for each interval, as a worker does."""
+        for until_ms, of_interval in groupby(snapshots, attrgetter("until_ms")):
+            for snapshot in of_interval:
+                self.feed(snapshot)
+            self.monitor.evaluate(until_ms)
 
     def run(
         self,

@@ -13,6 +13,7 @@ from streams.assets.fields import REFUSED
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.assets.rules import parse_rules
 from streams.assets.snapshots import HOUR_MS
+from tests.streams.assets import simulated
 from tests.streams.assets.simulated import INTERVAL_MS, START_MS, Fault, Shop, Watched, changed, item, refused
 from tests.streams.assets.streams import observed
 
@@ -80,6 +81,7 @@ FAULTS: dict[str, tuple[Fault, str, str, Expected]] = {
 
 SLIGHT = {"another unit", "one value", "a third without sessions"}
 """Faults that 60 shoppers a minute do not prove in the first one."""
+SHOP_OF_THE_FAULTS = simulated.RepeatedShop(seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +100,7 @@ def watched(learned: Watched) -> Watched:
 
 def _restarted(learned: Watched, minutes: float = 30.0) -> Watched:
     copy = Watched(reference_minutes=minutes)
-    for snapshot in learned.snapshots:
-        copy.feed(snapshot)
-        copy.monitor.evaluate(snapshot.until_ms)
+    copy.read(learned.snapshots)
     copy.now_ms, copy.collector = learned.now_ms, type(learned.collector)("again", learned.now_ms)
     copy.opened.clear()
     return copy
@@ -111,7 +111,7 @@ def test_a_fault_of_one_producer_is_named_within_a_minute_and_clears_after_the_r
     watched: Watched, name: str
 ) -> None:
     fault, kind, field, expected = FAULTS[name]
-    shop = Shop(seed=1)
+    shop = SHOP_OF_THE_FAULTS
     opened = watched.run(shop, 2 * MINUTE if name in SLIGHT else MINUTE, {"app": fault})
     found = [each for each in opened if (each.type, each.field, each.kind) == (kind, field, expected)]
     assert [each.producer for each in found] == ["app"], [(e.type, e.field, e.kind) for e in opened]
@@ -209,7 +209,7 @@ def test_if_everything_is_silent_the_finding_waits_longer(watched: Watched) -> N
 def test_an_hour_with_far_fewer_messages_than_the_same_hour_of_the_week_before_is_a_finding() -> None:
     watched = Watched()
     stream = Stream("clicks", "click", "web")
-    for hour, per_interval in ((0, 60.0), (168, 60.0), (336, 5.0), (337, 60.0)):
+    for hour, per_interval in ((0, 20.0), (168, 20.0), (336, 1.7), (337, 20.0)):
         if watched.now_ms < (start_ms := START_MS + hour * HOUR_MS):
             watched.now_ms = start_ms
             watched.collector = type(watched.collector)("w", watched.now_ms)
