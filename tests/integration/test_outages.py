@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
+import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 OUTAGE_S, MOST_LINES = 15, 30
 """Length of an outage, and most lines of a worker's log in it. The clients log over a hundred lines a second."""
+RUNS_S, STOPS_S = 0.02, 0.2
+"""Turns of a starved worker."""
 DEFAULT_DEADLINE_MS = load_settings(env_file=None).latency.scoring_deadline_ms
 
 
@@ -89,24 +90,23 @@ async def test_lists_of_events_that_waited_for_long_have_no_deadline(
         assert await running.stop() == 0
 
 
-def _burn() -> None:
-    while True:
-        pass
+@asynccontextmanager
+async def starved(victim: WorkerProcess) -> AsyncIterator[None]:
+    """Let a worker run and stop in turns for the block, so that it gets a tenth of a CPU."""
 
+    async def take_turns() -> None:
+        while True:
+            victim.process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(STOPS_S)
+            victim.process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(RUNS_S)
 
-@contextmanager
-def busy_cores() -> Iterator[None]:
-    """Keep all cores busy with several processes each."""
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_burn, daemon=True) for _ in range(4 * (os.cpu_count() or 1))]
-    for process in processes:
-        process.start()
+    turns = asyncio.create_task(take_turns())
     try:
         yield
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        turns.cancel()
+        victim.process.send_signal(signal.SIGCONT)
 
 
 async def test_a_starved_worker_sends_fallbacks_and_folds_every_vector(
@@ -117,12 +117,11 @@ async def test_a_starved_worker_sends_fallbacks_and_folds_every_vector(
         running = WorkerProcess(settings, tmp_path)
         try:
             running.start()
-            os.setpriority(os.PRIO_PROCESS, running.process.pid, 10)
             await running.wait_until_ready()
             await shop.publish_items(catalogue())
             await running.wait_for_items(len(catalogue()))
             history = [event for number in range(60) for event in random_events(f"shopper-{number}", 10)]
-            with busy_cores():
+            async with starved(running):
                 for event in history:
                     await shop.publish_event(event)
                     await asyncio.sleep(0.002)
