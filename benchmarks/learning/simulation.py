@@ -12,8 +12,9 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,9 +22,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.learning.shop import BRAND, CATEGORY, EXAMINED, START_MS, ShopSize, SimulatedShop
+from benchmarks.learning.shop import BRAND, CATEGORY, EXAMINED, START_MS, Answered, Serve, ShopSize, SimulatedShop
 from inference.bundle import load_bundle
-from streams.contracts.messages import Interaction, ModelRef, Recommendations, occurred_ms
+from streams.contracts.messages import Interaction, ModelPin, ModelRef, Recommendations, occurred_ms
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import load_settings
@@ -45,6 +46,7 @@ RULES = LearningRules(
     least_lists=60,
     negatives=40,
     units=0,
+    versions_kept=100,  # all: the run without the loop loads one of them
 )
 CHANGE_DAY = 2
 QUARTER_MS = DAY_MS // 4
@@ -58,6 +60,7 @@ class Outcome:
         times: time of each list, in milliseconds since the start.
         clicked: whether the shopper clicked an item of it.
         shoppers: its shopper's number.
+        lists: the lists, each with the version of the model that ranked it.
         published: the versions that the loop published.
         theta: propensities by rank, as estimated at the end, (RANKS,).
     """
@@ -65,6 +68,7 @@ class Outcome:
     times: list[int] = field(default_factory=list)
     clicked: list[bool] = field(default_factory=list)
     shoppers: list[int] = field(default_factory=list)
+    lists: list[Recommendations] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     theta: Floats = field(default_factory=lambda: np.ones(RANKS))
 
@@ -81,6 +85,38 @@ class Outcome:
         times = np.array(self.times)
         within: npt.NDArray[np.bool_] = (times >= start_ms) & (times < end_ms)
         return within
+
+
+@dataclass(slots=True)
+class Workers:
+    """The workers of a shop.
+
+    Attributes:
+        replay: the shop's state.
+        models: the model folder that they watch.
+        model: the model that they serve.
+    """
+
+    replay: Replay
+    models: BundleStore
+    model: ModelRef
+
+    def serve(self, interaction: Interaction) -> Recommendations:
+        """Fold an interaction in, and return its list."""
+        (message,) = self.replay.recommend([interaction])
+        return msgspec.structs.replace(message, model=self.model)
+
+    def fold(self, interaction: Interaction) -> None:
+        """Fold an interaction in without ranking. The state is the same as after `serve`."""
+        for _ in self.replay.fold([interaction]):
+            pass
+
+    def use(self, version: str) -> None:
+        """Serve this version from now on. Real workers do so within INTENTSTREAM_MODEL_WATCH_SECONDS."""
+        if version != self.model.version:
+            name = self.model.name
+            self.replay.recommender.set_scorer(self.models.load(ModelPin(name=name, version=version)).scorer)
+            self.model = ModelRef(name=name, version=version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,49 +137,32 @@ class Run:
     seed: int = 0
     rules: LearningRules = RULES
 
-    def simulate(self, days: int, *, loop_until_ms: int | None = None) -> Outcome:
-        """Simulate days of the shop. The loop ends at `loop_until_ms` after the start, None for never."""
-        serving = self.models / self.bundle.parent.name / self.bundle.name
-        if not serving.exists():
-            shutil.copytree(self.bundle, serving)
-        settings = for_long_logs(load_settings({"model_path": serving, "model_dir": self.models}, env_file=None))
-        change_ms = START_MS + CHANGE_DAY * DAY_MS
-        shop = SimulatedShop(self.size, self.seed, lambda at_ms: CATEGORY if at_ms < change_ms else BRAND)
-        first = load_bundle(serving)
-        records = shop.catalogue(first)
-        workers = Replay(settings, first, records)
-        model = ModelRef(name=first.name, version=first.version)
-        models = BundleStore.of(settings)
+    def simulate(self, days: int) -> Outcome:
+        """Simulate days of the shop with the loop."""
+        shop, workers = self._shop()
+        _, reading = self._shop()
+        first = load_bundle(self._first)
         loop = LearningLoop(
             rules=self.rules,
-            replay=Replay(settings, first, records),
+            replay=reading.replay,
             store=ListStore(self.folder / "lists", self.rules.lists_kept, feature_model(first)),
-            versions=Versions.opened(models, self.folder / "versions.json", self.rules.versions_kept),
+            versions=Versions.opened(workers.models, self.folder / "versions.json", self.rules.versions_kept),
         )
+        checked_ms = 0
 
-        def serve(interaction: Interaction) -> Recommendations:
-            (message,) = workers.recommend([interaction])
-            return msgspec.structs.replace(message, model=model)
-
-        outcome, answers, checked_ms = Outcome(), [], 0
-        for answered in shop.run(days, serve):
-            at_ms = occurred_ms(answered.interaction)
-            answers.append(answered)
-            outcome.times.append(at_ms - START_MS)
-            outcome.shoppers.append(int(answered.interaction.user_id[1:]))
-            if loop_until_ms is not None and at_ms - START_MS >= loop_until_ms:
-                continue
+        def learn(answered: Answered) -> None:
+            nonlocal checked_ms
             loop.observe(answered.interaction)
             loop.observe(answered.message)
+            at_ms = occurred_ms(answered.interaction)
             if at_ms - checked_ms >= self.rules.check_ms:
                 checked_ms = at_ms
                 loop.advance()
-                newest = models.newest()
-                if newest is not None and newest.version != model.version:
-                    # The workers take over the new version, as they do within INTENTSTREAM_MODEL_WATCH_SECONDS.
-                    workers.recommender.set_scorer(models.load(newest).scorer)
-                    model = ModelRef(name=newest.name, version=newest.version)
-        outcome.clicked = [answered.clicked for answered in answers]
+                newest = workers.models.newest()
+                if newest is not None:
+                    workers.use(newest.version)
+
+        outcome = _outcome(shop, days, workers.serve, learn)
         outcome.published = list(loop.versions.ledger.published)
         outcome.theta = propensities(loop.store.exposures())
         for _ in range(3):
@@ -152,10 +171,60 @@ class Run:
             raise RuntimeError("simulation: required no version without new data, got one")
         return outcome
 
+    def without_loop(self, days: int, loop: Outcome, from_ms: int) -> Outcome:
+        """Simulate the same days as `loop`, the outcome of this run, but stop the loop `from_ms` after the start.
+
+        Nothing differs until then, so these lists are those of `loop`, and the workers only fold the interactions in.
+        """
+        shop, workers = self._shop()
+        known = list(compress(loop.lists, (at_ms < from_ms for at_ms in loop.times)))
+        former = iter(known)
+
+        def serve(interaction: Interaction) -> Recommendations:
+            message = next(former, None)
+            if message is None:
+                workers.use(known[-1].model.version)
+                return workers.serve(interaction)
+            if message.trigger.event_id != interaction.event_id:
+                raise RuntimeError(
+                    f"simulation: required the list of {interaction.event_id}, got that of {message.trigger.event_id}"
+                )
+            workers.fold(interaction)
+            return message
+
+        outcome = _outcome(shop, days, serve, lambda _: None)
+        outcome.published = [each for each in loop.published if each.at_ms - START_MS < from_ms]
+        return outcome
+
+    def _shop(self) -> tuple[SimulatedShop, Workers]:
+        """Return the shop, and workers that have its catalogue and the first version of the model."""
+        if not self._first.exists():
+            shutil.copytree(self.bundle, self._first)
+        given = {"model_path": self._first, "model_dir": self.folder / "models"}
+        settings = for_long_logs(load_settings(given, env_file=None))
+        change_ms = START_MS + CHANGE_DAY * DAY_MS
+        shop = SimulatedShop(self.size, self.seed, lambda at_ms: CATEGORY if at_ms < change_ms else BRAND)
+        bundle = load_bundle(self._first)
+        model = ModelRef(name=bundle.name, version=bundle.version)
+        return shop, Workers(Replay(settings, bundle, shop.catalogue(bundle)), BundleStore.of(settings), model)
+
     @property
-    def models(self) -> Path:
-        """The model folder that workers watch."""
-        return self.folder / "models"
+    def _first(self) -> Path:
+        """Folder of the first version, in the model folder that workers watch."""
+        return self.folder / "models" / self.bundle.parent.name / self.bundle.name
+
+
+def _outcome(shop: SimulatedShop, days: int, serve: Serve, learn: Callable[[Answered], None]) -> Outcome:
+    """Simulate days of the shop. `learn` gets each interaction with its list."""
+    outcome, answers = Outcome(), []
+    for answered in shop.run(days, serve):
+        answers.append(answered)
+        outcome.times.append(occurred_ms(answered.interaction) - START_MS)
+        outcome.shoppers.append(int(answered.interaction.user_id[1:]))
+        outcome.lists.append(answered.message)
+        learn(answered)
+    outcome.clicked = [answered.clicked for answered in answers]
+    return outcome
 
 
 def recovered(loop: Outcome, frozen: Outcome, seed: int = 0) -> tuple[float, float, float]:
@@ -215,12 +284,10 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     started = time.process_time()
-    outcomes = []
-    for loop_until_ms in (None, CHANGE_DAY * DAY_MS):
-        with TemporaryDirectory() as folder:
-            run = Run(Path(folder), options.bundle, seed=options.seed)
-            outcomes.append(run.simulate(options.days, loop_until_ms=loop_until_ms))
-    loop, frozen = outcomes
+    with TemporaryDirectory() as folder:
+        run = Run(Path(folder), options.bundle, seed=options.seed)
+        loop = run.simulate(options.days)
+        frozen = run.without_loop(options.days, loop, CHANGE_DAY * DAY_MS)
     print(report(loop, frozen, options.days))
     taken = time.process_time() - started
     print(f"\n{len(loop.times)} and {len(frozen.times)} events, {taken:.0f} s of CPU time in all.")
