@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain, groupby, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,11 +38,22 @@ TESTS = Path(__file__).parent
 BUNDLE = TESTS.parent / "exported_models" / "shop-minilm-l3" / "1"
 SLOW = frozenset({"benchmarks", "chaos", "clients", "deployment", "integration", "monitoring"})
 """Folders of tests that start processes."""
+SLOWEST = (
+    "integration/test_examples.py",
+    "chaos/test_chaos.py",
+    "integration/test_demo.py",
+    "clients",
+    "benchmarks/learning/test_simulation.py",
+    "integration/test_data_quality.py",
+    "integration/test_outages.py",
+    "benchmarks/learning/test_backtest.py",
+)
+"""The files that take longest, the longest first. The files of a folder run in one process: they share its fixtures."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the files of SLOW to the processes of pytest-xdist, each with its share of the other tests after them.
+    """Deal the files of SLOW to the processes of pytest-xdist, the longest first, each with its share of the others.
 
     Each process begins with an equal part of the list. A process without work takes tests from the end of another's
     part: from those that take milliseconds. In the order of the folders, one process would be left with all slow files.
@@ -51,15 +61,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes == 1:
         return
-    is_slow = {path: path.relative_to(TESTS).parts[0] in SLOW for path in {item.path for item in items}}
-    slow = [list(of_file) for path, of_file in groupby(items, attrgetter("path")) if is_slow[path]]
-    others = (item for item in items if not is_slow[item.path])
+    units = {path: _unit(path) for path in {item.path for item in items}}
+    slow = [list(of_unit) for unit, of_unit in groupby(items, lambda item: units[item.path]) if _is_slow(unit)]
+    slow.sort(key=lambda of_unit: _place(units[of_unit[0].path]))
+    others = (item for item in items if not _is_slow(units[item.path]))
     part = len(items) // processes
     dealt = []
     for number in range(processes):
         own = list(chain.from_iterable(slow[number::processes]))
         dealt += [*own, *islice(others, max(0, part - len(own)))]
     items[:] = [*dealt, *others]
+
+
+def _unit(path: Path) -> str:
+    """Return what is dealt to one process with this file: a folder of SLOWEST, or the file alone."""
+    unit = path.relative_to(TESTS)
+    return str(next((folder for folder in unit.parents if str(folder) in SLOWEST), unit))
+
+
+def _is_slow(unit: str) -> bool:
+    return unit.partition("/")[0] in SLOW
+
+
+def _place(unit: str) -> int:
+    return SLOWEST.index(unit) if unit in SLOWEST else len(SLOWEST)
 
 
 def pytest_collection_finish() -> None:
