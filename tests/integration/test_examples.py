@@ -137,13 +137,18 @@ def logs(home: Path) -> str:
     return "".join(log.read_text() for log in home.glob("*.log"))
 
 
+def _heed_sigint() -> None:
+    """Undo what a shell does for commands in the background: they ignore SIGINT, and would be killed after 30 s."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def background(script: str, home: Path, variables: dict[str, str]) -> Iterator[None]:
     """Run a block whose last command runs until Ctrl-C. With `exec` it receives the signal."""
     *first, last = script.strip().split("\n")
     command = ["bash", "-euc", "\n".join([PREAMBLE, *first, f"exec {last}"])]
     with (home / f"{last.split()[0]}.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home, env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=home, env=variables, stdout=log, stderr=log, preexec_fn=_heed_sigint)
     try:
         yield
     finally:
