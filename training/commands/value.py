@@ -15,8 +15,8 @@ from training.commands.evaluate import PROTOCOLS, require
 from training.commands.progress import phases
 
 if TYPE_CHECKING:
+    from streams.value.costs import WorkerCosts
     from training.phases import StartPhase
-    from training.value.cost_measure import WorkerCosts
     from training.value.inputs import Inputs
     from training.value.run import Finished
     from training.value.sections import Limits
@@ -217,6 +217,8 @@ def _write(finished: Finished, folder: Path) -> None:
     from training.value.run import page, show
 
     show(finished, console_for_tables())
-    (folder / "value.json").write_bytes(msgspec.json.format(msgspec.json.encode(finished.report)) + b"\n")
+    unfinished = folder / "value.json.part"
+    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(finished.report)) + b"\n")
+    unfinished.replace(folder / "value.json")  # a worker may read it meanwhile
     (folder / "value.html").write_text(page(finished), encoding="utf-8")
     click.echo(f"wrote {folder / 'value.json'} and {folder / 'value.html'}")

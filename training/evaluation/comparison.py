@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import ConfigurationError
+from streams.value.estimates import Estimate
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate, outcome_of
 from training.evaluation.figures import metric_title, percent, share
 from training.evaluation.per_case import FLOAT, INTEGER, unpacked
-from training.evaluation.report import Estimate, PerCase, Report
+from training.evaluation.report import PerCase, Report
 
 Floats = npt.NDArray[np.float64]
 

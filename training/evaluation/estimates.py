@@ -12,13 +12,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from streams.value.estimates import Estimate
 from training.bootstrap import interval, resampled_means
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.figures import change, metric_title, percent, share
 from training.evaluation.metrics import METRICS, Lists, Targets, at_k, coverage, gains, novelty
 from training.evaluation.plan import Primary
-from training.evaluation.report import Estimate, Row, Slice, Verdict, Versus, Worth
+from training.evaluation.report import Row, Slice, Verdict, Versus, Worth
 from training.evaluation.system_pass import SystemResult
 
 SEEN = ((0, 0, "no event"), (1, 9, "1–9"), (10, 99, "10–99"), (100, 999, "100–999"), (1000, None, "1,000+"))

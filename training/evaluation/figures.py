@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.evaluation.report import Estimate
+from streams.value.estimates import Estimate
 
 TITLES = {"hr": "HR", "mrr": "MRR", "ndcg": "NDCG", "recall": "recall", "precision": "precision", "f1": "F1"}
 FAR = 9.995

@@ -7,10 +7,11 @@ from html import escape
 
 from rich.text import Text
 
+from streams.value.estimates import Estimate
 from training.evaluation.figures import TITLES, change, metric_title, relation, share, with_margin
 from training.evaluation.html import document, table_of
 from training.evaluation.plots import plots
-from training.evaluation.report import Estimate, Report, Row
+from training.evaluation.report import Report, Row
 from training.evaluation.table import (
     EXPOSURE_TITLES,
     GROUPS,

@@ -11,8 +11,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from streams.value.estimates import Estimate
 from training.evaluation.figures import TITLES, metric_title
-from training.evaluation.report import Calibration, Estimate, Report, Row, Slice
+from training.evaluation.report import Calibration, Report, Row, Slice
 from training.evaluation.table import compared
 
 INK = "#123456"

@@ -11,16 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from streams.value.estimates import Estimate
+
 SCHEMA = "intentstream-evaluation"
 VERSION = 1
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A mean and its 95% interval, by bootstrap over shoppers."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
+from streams.value.costs import Advice
+from streams.value.estimates import Estimate
 from training.evaluation.figures import percent
-from training.evaluation.report import Estimate
-
-Advice = Literal[
-    "keep",
-    "collect more",
-    "sample",
-    "shorten retention",
-    "stop collecting",
-    "switch off",
-    "measure longer",
-    "measure otherwise",
-]
 
 NEGLIGIBLE = 0.005
 """A relative loss below this is negligible."""
@@ -38,35 +26,6 @@ RULES = (
 )
 """The rules in words, in the order in which they are tried."""
 COLLECTED = ("field", "context", "attribute")
-
-
-class AssetCost(msgspec.Struct, frozen=True, kw_only=True):
-    """An asset's cost beside its value.
-
-    Attributes:
-        kind, name, title: as in the values of assets.
-        value: the relative loss of the primary metric without the asset, with its interval.
-        bytes: size in the files; None for sources.
-        cpu_us: CPU microseconds: of a source for a list, of an event type for an event with its list; None for others.
-        memory: bytes of the tables that a source reads, which other sources may read too; None for others.
-        cost_share: part of the cost of all assets of its kind: of the CPU for sources and types, else of the bytes.
-        value_share: part of the positive losses of all assets of its kind.
-        coverage: share of the events or items that have it; None for sources.
-        advice, reason: the advice, and why.
-    """
-
-    kind: str
-    name: str
-    title: str
-    value: Estimate
-    bytes: int | None = None
-    cpu_us: float | None = None
-    memory: int | None = None
-    cost_share: float
-    value_share: float
-    coverage: float | None = None
-    advice: Advice
-    reason: str
 
 
 class AdviceInput(NamedTuple):

@@ -22,6 +22,7 @@ from inference.types import Item
 from streams.contracts.messages import Interaction
 from streams.errors import ConfigurationError
 from streams.replay import Replay
+from streams.value.costs import WorkerCosts
 from training.ranker.gather import WARM_UP
 
 MICROSECONDS = 1e6
@@ -185,29 +186,6 @@ def table_of_source(name: str) -> str | None:
     """Return the table that a source reads beside the catalogue, None without one."""
     reads = next(source.reads for source in SOURCES if source.name == name)
     return reads if reads in ("sessions", "transitions", "clicked") else None
-
-
-class WorkerCosts(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs of a running worker since its start.
-
-    Attributes:
-        events: events that a list was delivered for, by type.
-        stages_us: microseconds of each stage of the path of events, per event: elapsed time, with waiting.
-        cpu_us: microseconds of CPU of the whole process per event, with its start and idle time; None if the process
-            exports no time, as on systems without /proc.
-        tables_bytes: live data of each table on disk.
-        memtables_bytes: memory of each table's latest changes, which are not on disk yet.
-        memory_bytes: resident memory of the process, None if it exports none.
-        sources: share of the lists whose first item each source proposed. Several sources may propose one item.
-    """
-
-    events: Mapping[str, float]
-    stages_us: Mapping[str, float]
-    cpu_us: float | None
-    tables_bytes: Mapping[str, float]
-    memtables_bytes: Mapping[str, float]
-    memory_bytes: float | None
-    sources: Mapping[str, float]
 
 
 def read_worker_costs(where: str) -> WorkerCosts:

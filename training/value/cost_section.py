@@ -6,22 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import RenderableType
 
 from streams.replay import Replay
+from streams.value.costs import AssetCost, Costs, WorkerCosts
+from streams.value.estimates import Estimate
+from streams.value.report import AssetValue
 from training.evaluation.figures import percent
 from training.evaluation.html import html_table
 from training.evaluation.plots import INK, LINES, errors, svg_of
-from training.evaluation.report import Estimate
 from training.evaluation.table import Rows, terminal_table
-from training.value.cost_advice import RULES, AdviceInput, AssetCost, advise
+from training.value.cost_advice import RULES, AdviceInput, advise
 from training.value.cost_measure import (
     Bytes,
     Times,
-    WorkerCosts,
     bytes_of_events,
     bytes_of_items,
     memory_of,
@@ -29,7 +29,6 @@ from training.value.cost_measure import (
     times_of,
 )
 from training.value.losses import AssetSection
-from training.value.report import AssetValue
 from training.value.sections import RunContext
 from training.value.study import Part
 from training.value.variants import DAY_MS
@@ -39,29 +38,6 @@ TIMED_LISTS = 2000
 KINDS = ("source", "type", "field", "context", "attribute", "history")
 ASSETS = ("", "value, 95%", "part of the value", "part of the cost", "bytes", "CPU", "memory", "advice")
 PLACES = ("", "bytes")
-
-
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs.
-
-    Attributes:
-        assets: an entry for each asset with a measured value.
-        days: length of the log in days.
-        event_bytes: bytes of all events as JSON, before compression.
-        memory: bytes of each table in memory.
-        event_us, list_us: CPU microseconds to fold an event in, and to make a list.
-        running: the costs of a running worker, None without its metrics.
-        rules: the rules of the advice.
-    """
-
-    assets: list[AssetCost]
-    days: float
-    event_bytes: int
-    memory: Mapping[str, int]
-    event_us: float
-    list_us: float
-    running: WorkerCosts | None
-    rules: Sequence[str] = RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +139,7 @@ def costs(context: RunContext) -> CostSection | None:
             event_us=times.event_us,
             list_us=times.list_us,
             running=context.worker,
+            rules=RULES,
         )
     )
 

@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import RenderableType
 
 from inference.retrieval.sessions import CAPACITY
+from streams.value.live import LiveValue, Retention, Tenth
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate
 from training.evaluation.figures import change, relation, share
 from training.evaluation.html import html_table
 from training.evaluation.plots import INK, OURS, SOURCE, changes_plot, errors, svg_of
-from training.evaluation.report import Estimate
 from training.evaluation.table import Rows, terminal_table
 from training.value.live_model import (
     FEATURES,
@@ -51,54 +50,6 @@ TENTHS = 10
 FEWEST = 100
 """Fewest sessions, and fewest lists of either period."""
 PREDICTED, ITEMS, RANDOM, DOUBLE = "predicted value", "number of items", "random", "newest first, twice the sessions"
-
-
-class Tenth(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenth of the sessions by predicted value: the mean prediction, and what they were worth on later days.
-
-    Both are relative to the mean value of all sessions when the model was fitted.
-    """
-
-    predicted: float
-    observed: Estimate
-
-
-class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """MRR of later lists if a table of `capacity` sessions keeps those of a policy, minus that of newest-first.
-
-    `life_days` is the chosen life of the priorities, None for policies without one.
-    """
-
-    policy: str
-    capacity: int
-    sessions: int
-    life_days: float | None
-    lists: int
-    newest_first: float
-    change: Estimate
-    relative: float | None
-
-
-class LiveValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The live value model.
-
-    Attributes:
-        sessions: sessions that it was fitted to.
-        weights: weight of each standardised feature, relative to the mean value of a session.
-        correlation: rank correlation of predictions and values on later days.
-        tenths: calibration on later days.
-        by_age: value of a session by its age in days, relative to its first day.
-        retention: the comparisons with newest-first.
-        is_better: whether the predicted value beat newest-first at each capacity that was measured.
-    """
-
-    sessions: int
-    weights: dict[str, float]
-    correlation: float
-    tenths: list[Tenth]
-    by_age: dict[str, float]
-    retention: list[Retention]
-    is_better: bool
 
 
 def calibration(live: LiveStudy) -> tuple[float, list[Tenth]]:

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import RenderableType
 
+from streams.value.estimates import Estimate
+from streams.value.report import BUNDLE, FROZEN, RETRAINED, Assets, AssetValue
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate
 from training.evaluation.figures import metric_title, percent
-from training.evaluation.report import Estimate
 from training.value import views
 from training.value.assets import KINDS, Asset, assets_of, described
 from training.value.lists import ablated_features
 from training.value.planning import MARGIN, SHARE, plan_assets
-from training.value.report import BUNDLE, FROZEN, RETRAINED, Assets, AssetValue
 from training.value.runner import Result
 from training.value.sections import RunContext
 from training.value.study import FITTED, METRICS, Floats, Job, Part, Scope, Study, ranking

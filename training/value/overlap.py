@@ -12,13 +12,13 @@ from threading import Event
 import numpy as np
 from rich.console import RenderableType
 
+from streams.value.report import FROZEN, RETRAINED, Overlap, ShapleyValue
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate
 from training.evaluation.figures import metric_title, share
 from training.value import views
 from training.value.assets import groups
 from training.value.planning import MARGIN, overlap_seconds, plan_overlap
-from training.value.report import FROZEN, RETRAINED, Overlap, ShapleyValue
 from training.value.sections import RunContext
 from training.value.shapley import Coalition, Order, Shapley, Walk, antithetic_orders, shapley, walk
 from training.value.study import METRICS, Floats, Scope, ranking

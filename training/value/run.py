@@ -18,13 +18,13 @@ from rich.text import Text
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
 from streams.errors import ConfigurationError
+from streams.value.costs import WorkerCosts
+from streams.value.report import Data, Sections, ValueReport
 from training.evaluation.html import document
 from training.evaluation.run import settings_of
 from training.phases import StartPhase
 from training.ranker.provenance import event_hashes, known_share
-from training.value.cost_measure import WorkerCosts
 from training.value.planning import PLAN, TIMED, Costs, Schedule
-from training.value.report import Data, ValueReport
 from training.value.runner import Runner
 from training.value.sections import SECTIONS, Limits, RunContext, Section
 from training.value.study import SECONDS, Scope
@@ -167,7 +167,7 @@ def _report(context: RunContext, sections: Mapping[str, Section], notes: list[st
         settings=settings_of(study.settings),
         plan=notes,
         replays={"run": context.runner.ran, "found": context.runner.found},
-        sections={name: section.to_json() for name, section in sections.items()},
+        sections=Sections(**{name: section.to_json() for name, section in sections.items()}),  # type: ignore[arg-type]
     )
 
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from rich.console import RenderableType
 
+from streams.value.costs import WorkerCosts
 from training.phases import StartPhase
 from training.value.assets import KINDS
-from training.value.cost_measure import WorkerCosts
 from training.value.planning import Costs
 from training.value.runner import Runner
 from training.value.study import Scope, Study
@@ -22,7 +22,7 @@ class Section(Protocol):
     """A part of the report."""
 
     def to_json(self) -> object:
-        """Return the data, which msgspec can encode."""
+        """Return the data: the field of `streams.value.report.Sections` that has the section's name."""
         ...
 
     def sentence(self) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 
 from inference.types import SessionItems
 from streams.replay import Replay
+from streams.value.sessions import WORST, Planted, Removal
 from training.evaluation.metrics import at_k, gains
 from training.evaluation.system_pass import item_numbers
 from training.phases import Progress
 from training.value.lists import ListPass, full_ranking, moments
-from training.value.report import Planted, Removal
 from training.value.sections import RunContext
 from training.value.session_kernels import Floats, Integers
 from training.value.session_log import SHOPPER_MARK, SessionLog
@@ -114,7 +114,7 @@ def _final(records: Sequence[SessionItems]) -> dict[int, SessionItems]:
     return {record.key: record for record in records}
 
 
-WORST, LEFT_OUT, RANDOM, BEST = "worst by Shapley value", "worst by leave-one-out", "random", "best by Shapley value"
+LEFT_OUT, RANDOM, BEST = "worst by leave-one-out", "random", "best by Shapley value"
 SHARES = (0.01, 0.05)
 """Shares of the sessions that are removed."""
 

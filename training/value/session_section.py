@@ -14,13 +14,12 @@ from rich.console import RenderableType
 
 from inference.retrieval.sessions import NEIGHBOURS
 from streams.settings import Settings
+from streams.value.sessions import WORST, Age, Candidate, Consent, Group, SessionValues
 from training.evaluation.figures import relation
 from training.log import Log
 from training.value import session_views
-from training.value.report import Age, Candidate, Consent, Group, SessionValues
 from training.value.sections import RunContext
 from training.value.session_checks import (
-    WORST,
     WORST_SHARE,
     chosen,
     planted,

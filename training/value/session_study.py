@@ -15,10 +15,10 @@ from inference.kernels.session_knn import scratch
 from inference.kernels.votes import ItemNumbers
 from inference.retrieval.sessions import CAPACITY, NEIGHBOURS, SAMPLE, Sessions
 from inference.types import SessionItems
+from streams.value.estimates import Estimate
 from training.bootstrap import resampled_means
 from training.evaluation.cases import cases
 from training.evaluation.estimates import estimate
-from training.evaluation.report import Estimate
 from training.log import Log
 from training.phases import Progress, StartPhase, no_progress
 from training.value.session_kernels import Floats, Integers, Tally, add_leave_one_out, add_values, rank_targets

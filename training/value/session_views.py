@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from rich.table import Table
 
+from streams.value.sessions import Age, Planted, Removal, SessionValues
 from training.evaluation.figures import change, relation, share
 from training.evaluation.html import html_table
 from training.evaluation.plots import BASELINE, INK, LINES, OURS, SOURCE, changes_plot, svg_of
 from training.evaluation.table import Rows, terminal_table
-from training.value.report import Age, Planted, Removal, SessionValues
 
 GROUPS = ("group", "sessions", "shoppers", "part of the value", "value of a session, 95%", "negative")
 AGES = ("age in days", "part of the value", "part of the neighbours")

@@ -8,11 +8,11 @@ from html import escape
 from matplotlib.axes import Axes
 from rich.table import Table
 
+from streams.value.report import Assets, AssetValue, Overlap
 from training.evaluation.figures import change, metric_title, percent, share, with_margin
 from training.evaluation.html import html_table, table_of
 from training.evaluation.plots import BASELINE, INK, LINES, OURS, SOURCE, errors, svg_of
 from training.evaluation.table import Rows, terminal_table
-from training.value.report import Assets, AssetValue, Overlap
 from training.value.study import METRICS
 
 TITLES = {

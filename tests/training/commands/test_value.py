@@ -13,12 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from streams.cli import cli
 from streams.contracts.serde import encode_json
+from streams.value.file import parse_report
+from streams.value.report import ValueReport
 from tests.streams.desk import assert_one_line
 from tests.training.value.small_study import SHOP, shop_events
 from tests.training.value.test_cost import metrics_text
@@ -55,6 +58,9 @@ def workspace(tmp_path: Path) -> Workspace:
 def test_all_sections_are_written_and_printed(workspace: Workspace) -> None:
     result = workspace.value("out")
     assert result.exit_code == 0, result.output
+    read = parse_report((workspace.folder / "out" / "value.json").read_bytes())
+    assert isinstance(read, ValueReport), read
+    assert msgspec.json.decode(msgspec.json.encode(read)) == workspace.report("out"), "workers read all of it"
     assert "Without its most valuable asset" in result.stdout
     report = workspace.report("out")
     assert (report["schema"], report["version"], report["protocol"]) == ("intentstream-value", 1, "next-item")

@@ -11,12 +11,12 @@ import pytest
 from inference.bundle import Bundle
 from inference.ranking.features import FEATURES
 from inference.retrieval.sources import REASONS
+from streams.value.report import AssetValue
 from tests.training.value.small_study import EVERYTHING, SHOP, context_of, shop_events, study_of
 from training.value import losses
 from training.value.assets import KINDS, assets_of, groups
 from training.value.losses import asset_values
 from training.value.planning import Costs
-from training.value.report import AssetValue
 from training.value.study import METRICS, Job, Study, ranking
 from training.value.variants import Variant
 

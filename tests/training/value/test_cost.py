@@ -14,8 +14,8 @@ from streams.contracts.messages import Click, Interaction, Purchase
 from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from streams.settings import load_settings
+from streams.value.estimates import Estimate
 from tests.streams.test_metrics import answer
-from training.evaluation.report import Estimate
 from training.value.cost_advice import AdviceInput, advise
 from training.value.cost_measure import (
     array_bytes,

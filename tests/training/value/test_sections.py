@@ -9,18 +9,25 @@ import msgspec
 import pytest
 
 from inference.bundle import Bundle
+from streams.value.costs import WorkerCosts
+from streams.value.estimates import Estimate
+from streams.value.report import Sections
+from streams.value.sessions import WORST
 from tests.training.value.shops import tasteful
 from tests.training.value.small_study import context_of, study_of
-from training.evaluation.report import Estimate
-from training.value.cost_measure import WorkerCosts
 from training.value.cost_section import CostSection, costs
 from training.value.live_section import PREDICTED, LiveSection, live_value
 from training.value.losses import asset_values
-from training.value.session_checks import RANDOM, WORST
+from training.value.sections import SECTIONS
+from training.value.session_checks import RANDOM
 from training.value.session_section import FILE, SessionSection, session_values
 from training.value.session_study import session_study
 
 pytestmark = pytest.mark.kernel
+
+
+def test_a_report_has_a_field_for_each_section() -> None:
+    assert tuple(SECTIONS) == tuple(each.name for each in msgspec.structs.fields(Sections))
 
 
 @pytest.fixture(scope="module")

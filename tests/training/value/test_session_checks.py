@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from streams.settings import Settings
+from streams.value.sessions import WORST
 from tests.training.value.shops import DAY, MINUTE, log_of, tasteful
-from training.value.session_checks import BEST, RANDOM, WORST, chosen, click_spam, planted, removals, shuffled
+from training.value.session_checks import BEST, RANDOM, chosen, click_spam, planted, removals, shuffled
 from training.value.session_section import ages, consent, groups, robots
 from training.value.session_study import SessionStudy, rank_correlation, session_study
 

@@ -1,4 +1,4 @@
-"""The report on the value of data: what `intentstream value` writes as `value.json`. No I/O.
+"""The report on the value of data: `value.json`, which `intentstream value` writes and workers show. No I/O.
 
 `schema` and `version` identify the format. Fields are added, never renamed or removed.
 """
@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
-from training.evaluation.report import Estimate
+from streams.value.costs import Costs
+from streams.value.estimates import Estimate
+from streams.value.live import LiveValue
+from streams.value.sessions import SessionValues
 
 SCHEMA = "intentstream-value"
 VERSION = 1
 FROZEN: Final = "frozen"
 RETRAINED: Final = "retrained"
 BUNDLE: Final = "bundle"
+Effect = Literal["helps", "harms", "undecided", "unused", "unmeasured"]
+"""What the lists of a test show: the interval of the loss is above 0, below 0, or includes it; no list changed."""
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +73,15 @@ class AssetValue(msgspec.Struct, frozen=True, kw_only=True):
     without: Estimate | None = None
     loss: Mapping[str, Estimate] = {}
     relative: Estimate | None = None
+
+    def effect(self, metric: str) -> Effect:
+        """Return what the lists show of the asset, by its loss in a metric."""
+        loss = self.loss.get(metric)
+        if loss is None:
+            return "unmeasured"
+        if loss.low == loss.high == 0.0:
+            return "unused"
+        return "helps" if loss.low > 0 else "harms" if loss.high < 0 else "undecided"
 
 
 class Assets(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,11 +152,18 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     model: Literal["frozen", "retrained"]
 
 
-class ValueReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole result. `sections` has one entry for each section, by name; see `training.value`.
+class Sections(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The sections of a report, in their order: None, and absent in JSON, if it was not measured."""
 
-    `plan` says which part of the log was replayed, and why.
-    """
+    assets: Assets | None = None
+    cost: Costs | None = None
+    sessions: SessionValues | None = None
+    live: LiveValue | None = None
+    overlap: Overlap | None = None
+
+
+class ValueReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole result. `plan` says which part of the log was replayed, and why."""
 
     schema: str = SCHEMA
     version: int = VERSION
@@ -154,131 +176,4 @@ class ValueReport(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, object]
     plan: list[str]
     replays: Mapping[str, int | float]
-    sections: Mapping[str, object]
-
-
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """The sessions of a group of shoppers, of a producer, or of one kind.
-
-    Attributes:
-        by: what groups them: sessions of the shopper, items, robots or producer.
-        name: the group.
-        sessions, shoppers: numbers of them.
-        share: the group's part of the value of all sessions.
-        per_session: the mean value of a session, with its interval over shoppers.
-        negative: share of the sessions with a value below 0.
-    """
-
-    by: str
-    name: str
-    sessions: int
-    shoppers: int
-    share: float
-    per_session: Estimate
-    negative: float
-
-
-class Age(msgspec.Struct, frozen=True, kw_only=True):
-    """The value of sessions of an age: from `since` up to, and without, `until` days; None without an end.
-
-    `share` is that of all value. `uses` is the share of all neighbours that had this age.
-    """
-
-    since: int
-    until: int | None
-    share: float
-    uses: float
-
-
-class Consent(msgspec.Struct, frozen=True, kw_only=True):
-    """The value of one shopper's data.
-
-    Attributes:
-        shoppers: number of shoppers with a session of at least two items.
-        mean: value of a shopper's sessions, with its interval.
-        quantiles: the value by quantile.
-        top: part of the value of all sessions that the tenth of the shoppers with the highest values brings.
-        negative: share of the shoppers with a value below 0.
-    """
-
-    shoppers: int
-    mean: Estimate
-    quantiles: Mapping[str, float]
-    top: float
-    negative: float
-
-
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """MRR on later lists without some sessions minus with them, over the same lists.
-
-    `by`: the order from which the sessions were taken. `whole`: the lists of the whole system without the events of
-    these sessions; otherwise those of the source alone.
-    """
-
-    by: str
-    share: float
-    sessions: int
-    whole: bool
-    lists: int
-    before: float
-    change: Estimate
-    relative: float | None
-
-
-class Planted(msgspec.Struct, frozen=True, kw_only=True):
-    """Planted bad sessions, and how many of the k sessions with the lowest values are among them.
-
-    `precision` and `by_leaving_out` are by k: of the order by Shapley value, and by leave-one-out value.
-    `chance` is the share of planted sessions among all. `shown` are the precisions of the plot.
-    """
-
-    name: str
-    sessions: int
-    chance: float
-    precision: Mapping[str, float]
-    by_leaving_out: Mapping[str, float]
-    shown: list[float]
-    shown_by_leaving_out: list[float]
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of the lowest value: a candidate for removal."""
-
-    session_id: str | None
-    began: str
-    items: int
-    lists: int
-    value: float
-
-
-class SessionValues(msgspec.Struct, frozen=True, kw_only=True):
-    """The value of sessions.
-
-    Attributes:
-        lists: number of lists that sessions are valued by.
-        valued_since, tested_since: times of the first of these lists, and of the first list of the test.
-        sessions: number of sessions of at least two items before the test.
-        used: share of them that were a neighbour at least once.
-        negative: share of them with a value below 0.
-        neighbours: K.
-        utility: mean share of a list's next items that its neighbours hold: the sum of all values divided by the lists.
-        agreement: rank correlation with the leave-one-out values of V-SkNN's MRR, over the sessions used often.
-        stable: rank correlation between the values from either half of the shoppers' lists; of leave-one-out as well.
-    """
-
-    lists: int
-    valued_since: str
-    tested_since: str
-    sessions: int
-    used: float
-    negative: float
-    neighbours: int
-    utility: float
-    agreement: float
-    stable: Mapping[str, float]
-    consent: Consent
-    groups: list[Group]
-    ages: list[Age]
-    removals: list[Removal]
-    planted: list[Planted]
-    candidates: list[Candidate]
+    sections: Sections
