@@ -193,10 +193,11 @@ def lead(report: ValueReport) -> list[str]:
     ]
     if data.duplicates:
         repeated = sum(data.duplicates.values())
+        part = repeated / sum(data.producers.values())
         named = ", ".join(f"{number:,} of {data.producers[name]:,} of {name}" for name, number in worst_first(data))
         lines.append(
-            f"{repeated:,} events ({repeated / data.events:.1%}) repeat an earlier one under another event id, so they "
-            f"count twice: {named}. Find out whether their producer retries with new ids."
+            f"{repeated:,} events of the log ({part:.1%}) repeat an earlier one under another event id, so they count "
+            f"twice: {named}. Find out whether their producer retries with new ids."
         )
     known = float(model["known_share"])
     if known > 0:
