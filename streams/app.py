@@ -44,6 +44,7 @@ from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.suggestions.keeper import SuggestionKeeper, read_blocked
+from streams.value.file import ReportFile
 from streams.worker.asset_path import AssetPath
 from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
@@ -130,7 +131,10 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
-    service = http_server(settings, app, paths.events, behaviour.behaviour.clicked) if settings.service.port else None
+    values = ReportFile(settings.assets.value_file)
+    service = None
+    if settings.service.port:
+        service = http_server(settings, app, paths.events, behaviour.behaviour.clicked, values)
     worker = Worker(
         settings=settings,
         app=app,
@@ -233,7 +237,9 @@ def make_paths(
     )
 
 
-def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: Clicked) -> HttpServer:
+def http_server(
+    settings: Settings, app: WorkerApp, events: EventPath, clicked: Clicked, values: ReportFile
+) -> HttpServer:
     """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles.
 
     Raises ConfigurationError if the file of blocked words is unreadable.
@@ -276,7 +282,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
     if settings.service.console == "off":
         return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
     console = Console(
-        backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics), events.assets),
+        backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics), events.assets, values),
         access=Access(settings.service, gate.clients),
         health=app.health,
         language=settings.retrieval.language,

@@ -35,3 +35,8 @@ class Assets(Group):
         alias="assets_expectations_file",
         description="TOML file of expectations that change the learned ones; unset: none",
     )
+    value_file: Path | None = Field(
+        None,
+        alias="assets_value_file",
+        description="Report of `intentstream value` (value.json) for the console and the metrics; unset: none",
+    )

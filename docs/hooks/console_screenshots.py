@@ -5,6 +5,7 @@ Chromium is the one of the tests. Texts, events and lists are the demo's, so the
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -29,6 +30,8 @@ MOST_BYTES = 150_000
 EVENTS, RATE, BEFORE = 3000, 20, 900
 """The pictures are made after 900 events, when profiles and hit rates have something to show. The replay goes on."""
 WAIT_MS = 120_000
+REPORT = ROOT / "build" / "value" / "value.json"
+"""The report of the page Value. docs/console.md has its command."""
 MARK_MS = 25_000
 
 
@@ -36,7 +39,10 @@ MARK_MS = 25_000
 def demo() -> Iterator[tuple[str, str]]:
     """Run the demo, and wait for a part of its replay. Yield the URLs of the console and of the shopper's page."""
     command = [sys.executable, "-m", "streams", "demo", "--keep", "--events", str(EVENTS), "--rate", str(RATE)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
+    environment = {**os.environ, "INTENTSTREAM_ASSETS_VALUE_FILE": str(REPORT)}
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     urls: list[str] = []
     try:
         for line in process.stdout or ():
@@ -93,12 +99,26 @@ def data_pictures(browser: Browser, console: str) -> None:
     shot(page, "data-stream")
 
 
+def value_pictures(browser: Browser, console: str) -> None:
+    """Write the picture of the page Value, if there is a report."""
+    if not REPORT.exists():
+        print(f"no picture of Value: {REPORT.relative_to(ROOT)} is missing, see docs/console.md")  # noqa: T201
+        return
+    page = page_of(browser)
+    page.set_viewport_size({**SIZE, "height": 1240})
+    page.goto(f"{console}value")
+    shot(page, "value")
+
+
+ONLY = {"data": data_pictures, "value": value_pictures}
+
+
 def main() -> None:
-    """Write all pictures, or with the argument `data` those of the page Data only."""
+    """Write all pictures, or with the argument `data` or `value` those of one page only."""
     OUTPUT.mkdir(exist_ok=True)
     with demo() as (console, shopper), chromium() as browser:
-        if sys.argv[1:] == ["data"]:
-            data_pictures(browser, console)
+        if len(sys.argv) > 1:
+            ONLY[sys.argv[1]](browser, console)
             return
         page = page_of(browser)
         visitor = f"{console}?user=visitor"
@@ -138,6 +158,7 @@ def main() -> None:
         search(phone, f"{console}?user=phone", "apples")
         shot(phone, "phone")
         data_pictures(browser, console)
+        value_pictures(browser, console)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.queries import ListRequest
 from streams.items.live import LiveCatalogue
+from streams.value.file import ReportFile
 from streams.worker.asset_path import AssetPath
 
 CONSOLE = "console"
@@ -72,6 +73,7 @@ class ConsoleBackend:
     feed: Feed
     gauges: Gauges
     assets: AssetPath
+    values: ReportFile
     streams: StreamsReader = field(init=False)
 
     def __post_init__(self) -> None:

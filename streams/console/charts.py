@@ -50,3 +50,38 @@ def _parts(values: Sequence[float | None], top: float) -> list[str]:
             parts.append([])
     # A single point becomes a line of no length, which its round ends make visible.
     return [" ".join(part if len(part) > 1 else 2 * part) for part in parts if part]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar from 0 with its interval, over a width of 100: the places of 0, and of the bar's and interval's ends.
+
+    `is_sure` says whether the interval excludes 0.
+    """
+
+    zero: float
+    left: float
+    right: float
+    low: float
+    high: float
+    is_negative: bool
+    is_sure: bool
+
+
+def bar(interval: tuple[float, float, float], least: float, most: float) -> Bar:
+    """Return the bar of a low end, a value and a high end. Values outside of `least` to `most` are cut off."""
+    width = (most - least) or 1.0
+
+    def place(value: float) -> float:
+        return 100 * min(max((value - least) / width, 0.0), 1.0)
+
+    low, value, high = interval
+    return Bar(
+        zero=place(0.0),
+        left=place(min(value, 0.0)),
+        right=place(max(value, 0.0)),
+        low=place(low),
+        high=place(high),
+        is_negative=value < 0,
+        is_sure=low > 0 or high < 0,
+    )

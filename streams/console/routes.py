@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from inference.ranking.sentences import Language
-from streams.console import data, data_assets, flow, shop, shopper
+from streams.console import data, data_assets, flow, shop, shopper, value
 from streams.console.access import Access, Viewer
 from streams.console.backend import ConsoleBackend
 from streams.console.gauges import EVERY_S
@@ -73,6 +73,7 @@ class Console:
             Route("/data/asset", self._page(data_assets.asset, inspects=True, follows=False)),
             Route("/data/stream", self._page(data.stream, inspects=True, follows=False)),
             Route("/data/stream/live", self._stream(data.stream_live, inspects=True, follows=False, every_s=EVERY_S)),
+            Route("/value", self._page(value.page, inspects=True, follows=False)),
             Route("/login", self._login, methods=["GET", "POST"]),
             Route("/leave", self._leave, methods=["POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),

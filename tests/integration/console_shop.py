@@ -77,6 +77,7 @@ def running(embedded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         trending_interval_seconds=0.3,
         min_shoppers=1,
         assets_interval_seconds=1,
+        assets_value_file=tmp_path_factory.mktemp("value") / "value.json",
     )
     process = WorkerProcess(settings, tmp_path_factory.mktemp("console"))
     url = f"http://{LOOPBACK}:{port}/console"

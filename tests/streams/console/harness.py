@@ -23,6 +23,7 @@ from streams.contracts.messages import Intent, ModelRef, Recommendations, Recomm
 from streams.contracts.serde import encode_json
 from streams.http.app import application
 from streams.kafka.producer import BatchProducer
+from streams.value.file import ReportFile
 from streams.worker.asset_path import AssetPath
 from tests.streams.http.service import OWN_URL, HttpHarness, client_of
 
@@ -57,9 +58,12 @@ class ConsoleHarness(HttpHarness):
         self.assets = AssetPath(
             settings=self.settings, producer=cast("BatchProducer", self.producer), metrics=self.metrics
         )
+        self.values = ReportFile(self.settings.assets.value_file)
         self.access = Access(self.settings.service, self.gate.clients)
         self.console = Console(
-            backend=ConsoleBackend(self.backend, self.feed, Gauges(self.settings, self.metrics), self.assets),
+            backend=ConsoleBackend(
+                self.backend, self.feed, Gauges(self.settings, self.metrics), self.assets, self.values
+            ),
             access=self.access,
             health=self.health,
             language=self.settings.retrieval.language,

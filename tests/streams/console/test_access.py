@@ -10,7 +10,14 @@ from tests.streams.console.harness import ORIGIN, ConsoleHarness, answer, consol
 from tests.streams.http.service import OWN_URL, http_service
 
 TOKENS = ",".join((token("shop", "read", "open"), token("ops", "admin", "sesame")))
-INSPECTING = ("shopper?user=ann", "flow", "data", "shopper/why?user=ann&item=i1", "shopper/what-if?user=ann&item=i1")
+INSPECTING = (
+    "shopper?user=ann",
+    "flow",
+    "data",
+    "value",
+    "shopper/why?user=ann&item=i1",
+    "shopper/what-if?user=ann&item=i1",
+)
 CLICK = {"user": "ann", "type": "click", "item": "i1"}
 
 

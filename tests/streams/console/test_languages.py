@@ -11,6 +11,7 @@ from inference.types import NO_CLAIM, Item
 from streams.asset_catalogue import topic_names
 from streams.assets.registry import TABLES
 from streams.console.explain import feature_title
+from streams.console.value import COMMAND, SETTING
 from tests.streams.console.harness import ConsoleHarness, answer, console_service, now_ms, seen, streamed, token
 from tests.streams.console.streams_of_a_shop import fill as fill_streams
 from tests.streams.shoppers import act
@@ -42,6 +43,7 @@ PAGES = {
     "data/assets": ("Views, clicks, carts and purchases", "Ansichten, Klicks, Warenkörbe", "实时发生的浏览"),
     "data/asset?id=table/profiles": ("Directly before and behind", "Unmittelbar davor", "直接上下游"),
     "data/asset?id=gone": ("There is no such data asset.", "Dieses Datenobjekt gibt es nicht.", "没有此数据资产。"),
+    "value": ("Make a report", "Einen Bericht erstellen", "生成报告"),
     "data/stream?topic=gone": ("This stream sent no", "Dieser Strom hat in den letzten", "此消息流在最近"),
     "item?id=gone": ("The catalogue does not have this item.", "nicht im Katalog", "商品目录中没有此商品。"),
 }  # fmt: skip
@@ -109,6 +111,10 @@ async def test_no_english_text_is_left_on_chinese_pages() -> None:
             *topic_names(harness.settings).values(),
             *TABLES,
             "intentstream dead-letters list",
+            SETTING,
+            COMMAND,
+            "=value/value.json",
+            "docs/value.md",
             "size (there is no broker)",
         }
         names = re.compile("|".join(sorted(map(re.escape, named), key=len, reverse=True)))

@@ -27,7 +27,7 @@ Console = tuple[ConsoleHarness, httpx.AsyncClient]
 PAGES = (
     "?user=ann", "search?user=ann&q=i3", "item?user=ann&id=i3", "cart?user=ann", "shopper?user=ann", "flow?user=ann",
     "shopper/why?user=ann&item=i1", "shopper/what-if?user=ann&item=i1", "suggest?q=i", "item?id=unknown", "data",
-    "data/stream?topic=clicks&type=view&producer=shop-app",
+    "data/stream?topic=clicks&type=view&producer=shop-app", "value",
 )  # fmt: skip
 
 

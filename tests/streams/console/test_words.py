@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from babel.messages.extract import extract_from_file
@@ -18,7 +18,7 @@ from streams.assets.personal import CLASSES
 from streams.assets.registry import EVENT_PURPOSES, OPEN_PURPOSES
 from streams.assets.registry import TABLES as ASSET_TABLES
 from streams.assets.registry import TOPICS as ASSET_TOPICS
-from streams.console import words
+from streams.console import value_words, words
 from streams.console.cards import FALLBACKS, LAST, VERBS
 from streams.console.data_assets import CHANGELOG, LISTED, OWNERS
 from streams.console.data_assets import KINDS as NODES
@@ -34,6 +34,9 @@ from streams.console.pages import HEADINGS
 from streams.console.shop import ATTRIBUTES
 from streams.console.shopper import WHAT_IF
 from streams.console.words import DOMAIN, LOCALE
+from streams.value.costs import Advice
+from streams.value.file import Fault
+from streams.value.report import EFFECTS
 from tests.translations import compiled, forms, translated
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
@@ -41,7 +44,10 @@ CODE = Path(words.__file__).parent
 TABLES: tuple[Mapping[Any, str], ...] = (
     ATTRIBUTES, FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF, BY_CONTRACT,
     KINDS, OPEN_TYPES, PERSONAL, MARKS, TYPES, DURATIONS, RATES, SENTENCES, NODES, LISTED, OWNERS, EVENT_PURPOSES,
-    OPEN_PURPOSES,
+    OPEN_PURPOSES, value_words.KINDS, value_words.KIND_NOTES, value_words.FIELDS, value_words.FIELD_NOTES,
+    value_words.ATTRIBUTES, value_words.GROUPS, value_words.SESSION_GROUPS, value_words.MEMBERS, value_words.EFFECTS,
+    value_words.STATES, value_words.ADVICE, value_words.REASONS, value_words.WHOLE, value_words.LOSSES,
+    value_words.PROTOCOLS, value_words.MODELS, value_words.MODEL_NOTES, value_words.FAULTS,
 )  # fmt: skip
 LOOKED_UP = {text for table in TABLES for text in table.values()} | {
     *HEADINGS.values(), *Histories().hits_over_time(), *MEANINGS,
@@ -97,3 +103,9 @@ def test_every_feature_has_a_name_for_people() -> None:
     titles = {feature_title(name) for name in FEATURES}
     assert len(titles) == len(FEATURES)
     assert titles.isdisjoint(FEATURES)
+
+
+def test_every_advice_effect_and_fault_of_a_value_report_has_words_for_people() -> None:
+    assert set(value_words.ADVICE) == set(value_words.REASONS) == set(get_args(Advice))
+    assert set(value_words.EFFECTS) == set(EFFECTS)
+    assert set(value_words.FAULTS) == set(get_args(Fault))

@@ -113,4 +113,4 @@ def test_an_unreadable_file_of_blocked_words_refuses_the_start(tmp_path: Path) -
     settings = load_settings({"suggestions_blocked_file": str(tmp_path / "none.txt")})
     unused: Any = None
     with pytest.raises(ConfigurationError, match=r"INTENTSTREAM_SUGGESTIONS_BLOCKED_FILE: required a readable file"):
-        http_server(settings, app=unused, events=unused, clicked=unused)
+        http_server(settings, app=unused, events=unused, clicked=unused, values=unused)
