@@ -66,6 +66,7 @@ from streams.worker.tables import add_tables, ownership
 from streams.worker.topic_watch import TopicWatch
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
+from streams.worker.value_watch import ValueWatch
 
 MOST_PENDING = 128
 """Most messages of `item-pairs` that wait to be published together; twice as many may be in flight."""
@@ -147,6 +148,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         state_metrics=state_metrics,
         http=service,
+        values=ValueWatch(values, metrics) if values.path is not None else None,
     )
     worker.register()
     return worker

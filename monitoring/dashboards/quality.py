@@ -274,6 +274,43 @@ DATA = row(
     ),
 )
 
+VALUE = row(
+    "Value of data",
+    timeseries(
+        "Loss without an event type",
+        "Share of the hits that lists lose without the events of a type, by the last report of `intentstream value`. It"
+        " changes when a new report is made.",
+        "percentunit",
+        {"{{type}}": f"{total(of('value_loss'), 'type', how='max')} > -Inf"},
+        none="no report",
+    ),
+    timeseries(
+        "Assets by their effect",
+        "Sources, features, event types, producers, fields and history by what lists lose without them. The console's"
+        " page Value names the harmful ones.",
+        "none",
+        {"{{effect}}": total(of("value_assets"), "effect", how="max")},
+        none="no report",
+    ),
+    timeseries(
+        "Harmful producers",
+        "Producers without whose events lists are better, beyond chance. The console's page Value names them.",
+        "none",
+        {"producers": total(of("value_assets", 'kind="producer",effect="harms"'), how="max")},
+        none="no report",
+    ),
+    timeseries(
+        "Age of the report",
+        "Time since the report was made, and 1 if a worker cannot read its file.",
+        "s",
+        {
+            "age": f"time() - ({total(of('value_report_timestamp_seconds'), how='max')} > 0)",
+            "unreadable": total(of("value_report_problem"), how="max"),
+        },
+        none="no report",
+    ),
+)
+
 DASHBOARD = board(
     "quality",
     "Recommendations quality",
@@ -283,6 +320,7 @@ DASHBOARD = board(
     SCORES,
     EXPOSURE,
     DATA,
+    VALUE,
     LEARNING,
     REFITS,
     LEARNER,

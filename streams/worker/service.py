@@ -31,6 +31,7 @@ from streams.worker.health import Health
 from streams.worker.paths import Paths
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.summary import Summary
+from streams.worker.value_watch import ValueWatch
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Worker:
     health: Health
     state_metrics: StateMetrics
     http: HttpServer | None = None
+    values: ValueWatch | None = None
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _claim_ends: float = inf
 
@@ -105,6 +107,8 @@ class Worker:
         if self.paths.assets.is_on:
             # Lists do not depend on the profiles, so the start does not wait for them.
             self._running.append(app.run_guarded(self.paths.assets.run()))
+        if self.values is not None:
+            self._running.append(app.run_guarded(self.values.run()))
         await self.paths.trends.update_popularity()
         # These objects live long. The collector stops all threads, so keep it from visiting them again.
         gc.collect()

@@ -20,6 +20,7 @@ from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 from tests.monitoring.dashboards import DASHBOARDS, Query, dashboard_annotations, queries
 from tests.monitoring.scraping import JOB, Prometheus, Series, scraping
+from tests.streams.value.reports import report, write
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +57,7 @@ async def test_every_panel_has_data(kafka: str, request: pytest.FixtureRequest, 
 @asynccontextmanager
 async def _scraped_workers(kafka: str, name: str, home: Path) -> AsyncIterator[Prometheus]:
     """Run two workers under load, scraped by Prometheus: one was restarted, the other joins later."""
-    settings = worker_settings(kafka, name)
+    settings = worker_settings(kafka, name, assets_value_file=write(home, report()))
     joining = WorkerProcess(settings, home / "joining")
     async with ShopClient.connected(settings) as shop, worker(settings, home / "first") as first:
         await shop.publish_items(catalogue())

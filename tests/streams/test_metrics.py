@@ -21,7 +21,7 @@ from streams.metrics import Metrics
 from streams.outcomes import FALLBACKS, NO_SOURCE, OUTCOMES
 from streams.settings import load_settings
 
-LABELS = {"expectation", "type",
+LABELS = {"expectation", "type", "kind", "effect",
     "topic", "outcome", "reason", "trigger", "stage", "provider", "source", "name", "version", "partition", "table",
     "python", "by", "group", "le", "implementation", "major", "minor", "patchlevel", "generation", "route", "status",
 }  # fmt: skip
