@@ -25,15 +25,15 @@ KINDS = {
 }
 """Kinds of assets with a table of their own, in the order of the page. Producers have more columns."""
 KIND_NOTES = {
-    "type": "What shoppers do. Events of the type are missing for all shoppers.",
+    "type": "Actions of shoppers. Events of the type are missing for all shoppers.",
     "history": "Events before the test, by age. Longer periods hold more events.",
-    "field": "What an event says beside its item.",
-    "context": "What the shop adds to its events.",
-    "attribute": "What the catalogue says about items.",
+    "field": "Content of an event beside its item.",
+    "context": "Values that the shop adds to its events.",
+    "attribute": "Content of the catalogue.",
     "source": "Ways in which the recommender finds items. Each can be switched off in the settings.",
-    "feature": "What the model looks at when it orders a list.",
+    "feature": "Signals by which the model orders a list.",
 }
-"""What the kinds are."""
+"""Notes on the kinds."""
 FIELDS = {
     "user_id": "Shopper's id",
     "session_id": "Session's id",
@@ -66,7 +66,7 @@ SESSION_GROUPS = {
     "items": "items in the visit",
     "robots": "robots and people",
 }
-"""What groups the sessions."""
+"""Properties that group the sessions."""
 MEMBERS = {"robots": "robots", "people": "people"}
 EFFECTS: dict[Effect, str] = {
     "helps": "helps",
@@ -102,7 +102,7 @@ WHOLE = {
     "recall": "of the items of the next basket are in the lists",
     "ndcg": "of an ideal order (NDCG)",
 }
-"""What the primary metric is with all data, after its value in percent."""
+"""The meaning of the primary metric with all data, after its value in percent."""
 LOSSES = {
     "hr": "A bar is the part of these lists that would no longer contain the shopper's next item without the data.",
     "recall": "A bar is the part of these items that the lists would no longer contain without the data.",

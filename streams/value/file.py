@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong with the file.
+    """A fault of the file.
 
     Attributes:
         fault: missing; unreadable; larger than LARGEST; content that is no report; another format; another version.
@@ -34,11 +34,11 @@ class Problem:
 
 
 Reading = ValueReport | Problem | None
-"""What the file holds; None if the settings name none."""
+"""The content of the file; None if the settings name none."""
 
 
 class _Head(msgspec.Struct):
-    """What identifies the format of a file."""
+    """The fields that identify the format of a file."""
 
     schema: str = ""
     version: int = 0

@@ -21,7 +21,7 @@ FROZEN: Final = "frozen"
 RETRAINED: Final = "retrained"
 BUNDLE: Final = "bundle"
 Effect = Literal["helps", "harms", "undecided", "unused", "unmeasured"]
-"""What the lists of a test show: the interval of the loss is above 0, below 0, or includes it; no list changed."""
+"""The effect that lists show: the interval of the loss is above 0, below 0, or includes it; no list changed."""
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 
 
