@@ -16,11 +16,9 @@ from streams.console.shop import LONGEST_ID
 from streams.console.value_rows import (
     advice_of,
     counts_of,
-    date_of,
     groups_of,
     most_valuable,
     scale_of,
-    share_text,
     tables_of,
 )
 from streams.console.value_sessions import candidates_of, producers_of, removal_of, session_rows
@@ -31,6 +29,8 @@ from streams.console.value_words import (
     MODELS,
     PROTOCOLS,
     WHOLE,
+    date_of,
+    share_text,
     shown,
 )
 from streams.console.words import gettext

@@ -6,7 +6,6 @@ All texts of a report are untrusted: they pass `shown` here, and templates escap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from streams.console.charts import Bar, bar
 from streams.console.numbers import bytes_text, number_text
@@ -20,6 +19,8 @@ from streams.console.value_words import (
     STATES,
     asset_title,
     group_title,
+    interval_text,
+    share_text,
     shown,
 )
 from streams.console.words import gettext
@@ -122,23 +123,6 @@ class GroupRow:
     interval: str
     alone: str
     last: str
-
-
-def share_text(share: float) -> str:
-    """Return a share in percent, with one digit after the point below a tenth.
-
-    >>> share_text(0.384), share_text(-0.0155), share_text(0.0), share_text(12.0)
-    ('38%', '−1.6%', '0%', '1,200%')
-    """
-    text = f"{share:.1%}" if 0.0005 <= abs(share) < 0.0995 else f"{share:,.0%}"
-    if len(text) > 12:
-        text = f"{number_text(100 * share)}%"
-    return "0%" if text == "-0%" else text.replace("-", "−")
-
-
-def interval_text(found: Estimate) -> str:
-    """Return an interval in percent."""
-    return gettext("%(low)s to %(high)s") % {"low": share_text(found.low), "high": share_text(found.high)}
 
 
 def scale_of(report: ValueReport) -> Scale:
@@ -262,14 +246,6 @@ def groups_of(overlap: Overlap) -> list[GroupRow]:
         )
         for each, share in zip(values, shares, strict=True)
     ]
-
-
-def date_of(text: str) -> str:
-    """Return the date of an RFC 3339 time of a report, and its text if it is none."""
-    try:
-        return f"{datetime.fromisoformat(text):%Y-%m-%d}"
-    except ValueError:
-        return shown(text)
 
 
 def _unmeasured(found: list[AssetValue]) -> list[tuple[str, list[str]]]:

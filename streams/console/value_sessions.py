@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.console.charts import Bar
-from streams.console.value_rows import MOST_ROWS, Scale, date_of, interval_text, scale_of, share_text
-from streams.console.value_words import EFFECTS, MEMBERS, SESSION_GROUPS, shown, upper_first
+from streams.console.value_rows import MOST_ROWS, Scale, scale_of
+from streams.console.value_words import (
+    EFFECTS,
+    MEMBERS,
+    SESSION_GROUPS,
+    date_of,
+    interval_text,
+    share_text,
+    shown,
+    upper_first,
+)
 from streams.console.words import gettext
 from streams.value.estimates import Estimate
 from streams.value.report import AssetValue, Effect, ValueReport

@@ -1,14 +1,17 @@
-"""The words of the page Value: kinds and names of assets, what a test shows of them, and advice, for people."""
+"""The words and numbers of the page Value: names of assets, what a test shows of them, and advice, for people."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from inference.plain_text import printable
 from inference.ranking.features import FEATURES
 from streams.console.data_streams import TYPES
 from streams.console.explain import SOURCE_TITLES, feature_title, source_title
+from streams.console.numbers import number_text
 from streams.console.words import gettext
+from streams.value.estimates import Estimate
 from streams.value.file import Fault
 from streams.value.report import Effect
 
@@ -166,3 +169,28 @@ def asset_title(kind: str, name: str, title: str) -> str:
 def group_title(name: str, title: str) -> str:
     """Return the name of a group of assets for people."""
     return gettext(GROUPS[name]) if name in GROUPS else asset_title("type", name, title)
+
+
+def share_text(share: float) -> str:
+    """Return a share in percent, with one digit after the point below a tenth.
+
+    >>> share_text(0.384), share_text(-0.0155), share_text(0.0), share_text(12.0)
+    ('38%', '−1.6%', '0%', '1,200%')
+    """
+    text = f"{share:.1%}" if 0.0005 <= abs(share) < 0.0995 else f"{share:,.0%}"
+    if len(text) > 12:
+        text = f"{number_text(100 * share)}%"
+    return "0%" if text == "-0%" else text.replace("-", "−")
+
+
+def interval_text(found: Estimate) -> str:
+    """Return an interval in percent."""
+    return gettext("%(low)s to %(high)s") % {"low": share_text(found.low), "high": share_text(found.high)}
+
+
+def date_of(text: str) -> str:
+    """Return the date of an RFC 3339 time of a report, and its text if it is none."""
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d}"
+    except ValueError:
+        return shown(text)
