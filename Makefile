@@ -29,7 +29,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 
 # The lock of the tests lacks torch, whose packages on PyPI include CUDA.
 TORCH := tests/training/distillation tests/training/sequence tests/training/evaluation/test_sasrec.py \
-	tests/training/commands/test_train_sequence.py
+	tests/training/commands/test_train_sequence.py tests/benchmarks/sequence
 
 # Every process of the tests imports the program and the tests, also where the environment says not to keep compiled modules.
 test test-kernels test-fast test-torch: export PYTHONDONTWRITEBYTECODE :=

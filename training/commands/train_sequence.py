@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.bundle import Bundle
-    from inference.types import Keys
+    from inference.types import Item, Keys
     from training.sequence.fit import Fitted, ShopEvents
 
 
@@ -114,8 +114,20 @@ def _read(options: TrainSequenceOptions, settings: Settings, bundle: Bundle) -> 
     """Return the shops, and the stable keys of the first shop's items."""
     import numpy as np
 
-    from inference.retrieval.vectors import dequantise
     from inference.types import stable_key
+
+    shops = [
+        read_shop(catalog, events, settings, bundle)
+        for catalog, events in zip(options.catalogs, options.events, strict=True)
+    ]
+    return [shop for _, shop in shops], np.array([stable_key(item.item_id) for item in shops[0][0]], dtype=np.uint64)
+
+
+def read_shop(catalog: Path, events: Path, settings: Settings, bundle: Bundle) -> tuple[list[Item], ShopEvents]:
+    """Return the items of a shop, and its actions with the items' vectors as a worker stores them."""
+    import numpy as np
+
+    from inference.retrieval.vectors import dequantise
     from streams.contracts.jsonlines import read_items
     from streams.event_log import read_event_log, without_repeats
     from streams.factory import profile_rules
@@ -125,17 +137,12 @@ def _read(options: TrainSequenceOptions, settings: Settings, bundle: Bundle) -> 
     from training.sequence.fit import ShopEvents
 
     rules = profile_rules(settings)
-    shops, keys = [], np.empty(0, dtype=np.uint64)
-    for catalog, events in zip(options.catalogs, options.events, strict=True):
-        items = [line.message for line in read_items(catalog)]
-        interactions = list(without_repeats(read_event_log(events, rules.max_clock_skew_ms).interactions))
-        with encoding_progress(len(items)) as encoded:
-            records = encode_catalogue(bundle, items, progress=encoded)
-        vectors: np.ndarray = np.stack([dequantise(int8(record.vector)) for record in records])
-        shops.append(ShopEvents.of(read_log(interactions, items, rules.session_gap_ms), vectors))
-        if not len(keys):
-            keys = np.array([stable_key(item.item_id) for item in items], dtype=np.uint64)
-    return shops, keys
+    items = [line.message for line in read_items(catalog)]
+    interactions = list(without_repeats(read_event_log(events, rules.max_clock_skew_ms).interactions))
+    with encoding_progress(len(items)) as encoded:
+        records = encode_catalogue(bundle, items, progress=encoded)
+    vectors: np.ndarray = np.stack([dequantise(int8(record.vector)) for record in records])
+    return items, ShopEvents.of(read_log(interactions, items, rules.session_gap_ms), vectors)
 
 
 def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:

@@ -23,20 +23,37 @@ class Quality(NamedTuple):
     lists: int
 
 
-def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Quality:
-    """Return the quality of the lists after a sample of the actions from place `since` of the log on.
+class Ranks(NamedTuple):
+    """Of n lists the rank of the best target, from 1 on, int64 (n,), and the number of the shopper, int64 (n,)."""
 
-    The next new item of the session, or the first items of the next session, are the hits. Items of the session are no
-    candidates.
+    rank: Integers
+    shopper: Integers
+
+    def quality(self) -> Quality:
+        """Return the figures of the lists."""
+        if not len(self.rank):
+            return Quality(0.0, 0.0, 0)
+        found = self.rank <= K
+        return Quality(float(found.mean()), float((found / self.rank).mean()), len(self.rank))
+
+
+def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Quality:
+    """Return the quality of the lists that `ranks` ranks."""
+    return ranks(model, vectors, given, since, sample).quality()
+
+
+def ranks(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Ranks:
+    """Return the ranks of the targets after a sample of the actions from place `since` of the log on.
+
+    The next new item of the session, or the first items of the next session, are the targets. Items of the session are
+    no candidates.
     """
     wanted = targets(given, 1)
     late = np.flatnonzero(given.position[wanted.action] >= since)
     actions = np.unique(wanted.action[late])
-    if not len(actions):
-        return Quality(0.0, 0.0, 0)
     drawn = np.random.default_rng(0).permutation(len(actions))[:sample]
     chosen = np.sort(actions[drawn])
-    hits: list[float] = []
+    found: list[int] = []
     model.eval()
     with torch.no_grad():
         table = model.items(vectors)
@@ -51,10 +68,8 @@ def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since
                 # Targets are in the order of their actions, so those of one action are a range.
                 first, last = np.searchsorted(wanted.action, [action, action + 1])
                 own = scores[row, wanted.item[first:last]].max()
-                hits.append(float((scores[row] > own).sum()) + 1)
-    ranks = np.array(hits)
-    found = ranks <= K
-    return Quality(float(found.mean()), float((found / ranks).mean()), len(ranks))
+                found.append(int((scores[row] > own).sum()) + 1)
+    return Ranks(np.array(found, dtype=np.int64), np.searchsorted(given.starts, chosen, side="right") - 1)
 
 
 def after(

@@ -148,6 +148,10 @@ def loss_of(model: SequenceModel, shop: Shop, batch: Batch, plan: Plan, frequenc
     return (batch.weights * (torch.logaddexp(rest, own) - own)).sum() / count
 
 
+Loss = Callable[[SequenceModel, Shop, Batch, Plan, torch.Tensor], torch.Tensor]
+"""A function with the arguments and the result of `loss_of`."""
+
+
 def optimiser_of(model: SequenceModel, plan: Plan) -> torch.optim.Optimizer:
     """Return AdamW with a decay of the matrices, but not of biases and residuals."""
     groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
@@ -167,13 +171,21 @@ class Trainer:
         shops: what it learns from; each batch is of one shop.
         plan: the settings.
         checkpoint: file of the state after each epoch; None for none.
-        digest: identifies the data, so that a checkpoint of others is refused.
+        digest: identifies the data and the loss, so that a checkpoint of others is refused.
+        loss: the loss of a batch.
     """
 
     def __init__(
-        self, model: SequenceModel, shops: Sequence[Shop], plan: Plan, checkpoint: Path | None = None, digest: str = ""
+        self,
+        model: SequenceModel,
+        shops: Sequence[Shop],
+        plan: Plan,
+        checkpoint: Path | None = None,
+        digest: str = "",
+        *,
+        loss: Loss = loss_of,
     ) -> None:
-        self._model, self._shops, self._plan = model, shops, plan
+        self._model, self._shops, self._plan, self._loss = model, shops, plan, loss
         self._checkpoint = checkpoint
         self._digest = f"{digest}/{plan}/{model.shape}"
         self._samplers = [Sampler(shop) for shop in shops]
@@ -222,7 +234,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = plan.rate * warm * max(cosine, 0.02)
         self._model.train()
-        loss = loss_of(self._model, self._shops[at], batch, plan, self._frequencies[at])
+        loss = self._loss(self._model, self._shops[at], batch, plan, self._frequencies[at])
         if not bool(torch.isfinite(loss)):
             raise DataError(f"sequence model, step {self._steps}: the loss is {float(loss)}: use a lower rate")
         self._optimiser.zero_grad(set_to_none=True)
