@@ -3,7 +3,7 @@
 All variants have the same items, width, targets, dropout, rate, batches, early stopping and seeds. Each is trained on
 the events before the validation period. The epoch with the best MRR@20 there is tested on the period after it, without
 another training. Ranks are among all items of the shop. Each run is a file in the work folder, so that a second call
-continues; `--only-report` prints the tables of the runs that are there. Needs torch.
+continues; `--only-report` prints the table of all runs in the folder. Needs torch.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def values_of(rank: np.ndarray) -> Floats:
 
 
 def report(runs: dict[str, list[Run]]) -> str:
-    """Return a Markdown table. Figures are means over the seeds; differences are to the shipped model."""
+    """Return a Markdown table. Figures are means over the seeds, differences to the shipped model if it was run."""
     lines = [
         "| variant | seeds | valid HR@20, MRR@20 | test HR@20 | MRR@20 | MRR@20 by seed | difference HR@20 "
         "| difference MRR@20 | CPU s an epoch | best epoch | weights | products a list |",
@@ -188,7 +188,7 @@ def report(runs: dict[str, list[Run]]) -> str:
         row = [
             VARIANTS[name].what, len(own), f"{valid[0]:.4f}, {valid[1]:.4f}", f"{hr:.4f}", f"{mrr:.4f}",
             " ".join(f"{each:.4f}" for each in tests.mean(axis=1)[:, 1]),
-            *(["", ""] if name == SHIPPED else differences(own, runs[SHIPPED])),
+            *(["", ""] if name == SHIPPED or SHIPPED not in runs else differences(own, runs[SHIPPED])),
             f"{costs[0]:.0f}", f"{costs[1]:.1f}", f"{costs[3]:,.0f}", f"{VARIANTS[name].products:,}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(map(str, row)) + " |")
@@ -208,10 +208,10 @@ def differences(own: Sequence[Run], shipped: Sequence[Run]) -> list[str]:
     ]
 
 
-def read_runs(work: Path, names: Sequence[str]) -> dict[str, list[Run]]:
+def read_runs(work: Path) -> dict[str, list[Run]]:
     """Return the runs in a work folder, by variant in the order of the seeds."""
     found: dict[str, list[Run]] = {}
-    for name in names:
+    for name in VARIANTS:
         for path in sorted(work.glob(f"{name}_*.npz")):
             with np.load(path) as file:
                 found.setdefault(name, []).append(Run(**{key: file[key] for key in file.files}))
@@ -249,7 +249,7 @@ def main() -> None:
             log(f"{name}, seed {seed}")
             run = train(VARIANTS[name], shop, options, seed)
             np.savez(path, valid=run.valid, test=run.test, shoppers=run.shoppers, costs=run.costs)
-    print(report(read_runs(options.work, options.variants)))
+    print(report(read_runs(options.work)))
 
 
 if __name__ == "__main__":

@@ -134,3 +134,5 @@ def test_the_report_compares_with_the_shipped_model() -> None:
     shipped, other = report(runs).splitlines()[2:]
     assert "| 1 | 0.5000, 0.5000 | 0.7500 | 0.4375 | 0.4375 |  |  | 2 | 3.0 | 1,000 |" in shipped
     assert "| 2 | 0.5000, 0.5000 | 1.0000 | 0.5750 | 0.5750 0.5750 | +0.2500 [+0.0000, +0.5000] | +0.1375 [" in other
+    without = report({"hstu": runs["hstu"]}).splitlines()[2]
+    assert "| 0.5750 0.5750 |  |  | 2 |" in without
