@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
-from streams.errors import DamagedState
+from streams.errors import DamagedState, StateError
 from streams.state.damage import check_logs, faults_named, is_marked
 
 OFFSET_KEY = b"\xffchangelog-offset"
 """Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF, or 16 bytes."""
+
+STALL_LIMIT_S, STALL_PAUSE_S = 60.0, 0.002
+"""Seconds for which a write waits at most until RocksDB takes it, and between two attempts."""
+STALLED = "Write stall"
+"""RocksDB's error for a write that would have to wait."""
 
 PROPERTIES = {
     "keys": "rocksdb.estimate-num-keys",
@@ -63,6 +69,45 @@ def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
     options.set_keep_log_file_num(2)
     options.enable_statistics()
     return options
+
+
+def write(database: Rdict, values: Sequence[tuple[bytes, bytes | None]]) -> None:
+    """Write values in one batch; None deletes a key. Wait while RocksDB takes no writes, because flushes are behind.
+
+    Raises:
+        StateError: RocksDB took no write for STALL_LIMIT_S seconds.
+    """
+    # RocksDB could wait itself, but on a full disk for ever: the waiting writer holds the queue of writers, which
+    # RocksDB's recovery from the error needs for its flush. Without a waiting writer the recovery ends, and the next
+    # attempt gets the disk's error.
+    options = WriteOptions()
+    options.no_slowdown = True
+    began = monotonic()
+    while not _is_written(database, values, options):
+        if monotonic() - began > STALL_LIMIT_S:
+            raise StateError(
+                f"{database.path()}: required a write within {STALL_LIMIT_S:g} s, got none: the disk is slow or full; "
+                "the file LOG in this directory has RocksDB's reason"
+            )
+        sleep(STALL_PAUSE_S)
+
+
+def _is_written(database: Rdict, values: Sequence[tuple[bytes, bytes | None]], options: WriteOptions) -> bool:
+    """Try to write values. Return False if RocksDB takes no writes now."""
+    batch = WriteBatch(raw_mode=True)  # an attempt consumes its batch
+    for key, value in values:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    try:
+        database.write(batch, options)
+    except Exception as error:
+        # rocksdict has no class of its own for this error.
+        if STALLED in str(error):
+            return False
+        raise
+    return True
 
 
 def open_database(path: Path, options: Options, *, read_all: bool = False) -> Rdict:

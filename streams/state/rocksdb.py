@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from faust.types import TP, AppT, CollectionT, EventT
-from rocksdict import Cache, Rdict, WriteBatch
+from rocksdict import Cache, Rdict
 
 from streams.errors import DamagedState, StateError
 from streams.state.damage import faults_named, is_marked, mark, named_fault, quarantine
-from streams.state.database import OFFSET_KEY, Figures, database_options, figures, open_database, stored_offset
+from streams.state.database import OFFSET_KEY, Figures, database_options, figures, open_database, stored_offset, write
 from streams.state.unpartitioned import UnpartitionedInterface
 
 log = logging.getLogger(__name__)
@@ -75,15 +75,9 @@ class PartitionedStore(UnpartitionedInterface):
 
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write values in one batch; None deletes a key. RocksDB survives the process, the changelog the machine."""
-        write = WriteBatch(raw_mode=True)
-        for key, value in values:
-            if value is None:
-                write.delete(key)
-            else:
-                write.put(key, value)
         database = self._database(partition)
         with self._in_use(partition):
-            database.write(write)
+            write(database, values)
 
     def note_delivered(self, partition: int, offset: int, records: int = 1) -> None:
         """Record that the changelog holds everything written here up to `offset`, `records` more than before."""
@@ -103,7 +97,7 @@ class PartitionedStore(UnpartitionedInterface):
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Store the changelog offset up to which the database is complete."""
-        self._database(tp.partition).put(OFFSET_KEY, str(offset).encode())
+        write(self._database(tp.partition), [(OFFSET_KEY, str(offset).encode())])
 
     def starts_over(self, tp: TP, end: int) -> bool:
         """Return whether a database has to be restored from the beginning of its changelog, which ends at `end`.
@@ -156,18 +150,10 @@ class PartitionedStore(UnpartitionedInterface):
         The write is atomic: a crash leaves the database exactly at an offset of its changelog. Any thread may call this
         for a partition whose database is open.
         """
-        write = WriteBatch(raw_mode=True)
-        for key, value in values.items():
-            if key is None:
-                continue
-            if value is None:
-                write.delete(key)
-            else:
-                write.put(key, value)
-        write.put(OFFSET_KEY, str(offset).encode())
+        changed = [(key, value) for key, value in values.items() if key is not None]
         database = self._databases[partition]
         with self._in_use(partition):
-            database.write(write)
+            write(database, [*changed, (OFFSET_KEY, str(offset).encode())])
 
     def figures(self) -> Figures:
         """Return RocksDB's figures for the open databases."""
@@ -255,7 +241,7 @@ class PartitionedStore(UnpartitionedInterface):
         database = self._databases[partition]
         # A restore may have stored a higher offset meanwhile.
         offset = max(self._delivered[partition], stored_offset(database) or -1)
-        database.put(OFFSET_KEY, str(offset).encode())
+        write(database, [(OFFSET_KEY, str(offset).encode())])
 
     def _close(self, partition: int) -> None:
         if partition not in self._databases:
