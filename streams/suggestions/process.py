@@ -45,6 +45,8 @@ async def build(parts: AsyncIterator[ItemPart], records: SearchRecords, blocked:
         _, result = await asyncio.gather(_write(process, parts, records, blocked), _stdout(process).read())
         if await process.wait() != 0:
             raise BuildError(f"the process ended with status {process.returncode}")
+        if not result:
+            raise BuildError("the process ended without a result")
     except (BrokenPipeError, ConnectionResetError) as error:
         raise BuildError("the process ended early") from error
     finally:

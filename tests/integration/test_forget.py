@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -45,7 +45,13 @@ def visit(user_id: str, items: list[str]) -> list[Interaction]:
     return [
         Search(event_id=f"e{next(numbers)}", user_id=user_id, query=QUERY, occurred_at=now),
         *(view(user_id, item_id) for item_id in items),
-        Purchase(event_id=f"e{next(numbers)}", user_id=user_id, item_id=items[0], occurred_at=now),
+        # After the views: the newest action on an item is the one that the profile keeps.
+        Purchase(
+            event_id=f"e{next(numbers)}",
+            user_id=user_id,
+            item_id=items[0],
+            occurred_at=datetime.now(UTC) + timedelta(milliseconds=1),
+        ),
     ]
 
 
