@@ -6,8 +6,9 @@ Only the last row measures whether shoppers like the lists; `intentstream evalua
 from __future__ import annotations
 
 from monitoring.dashboards.board import board, row
+from monitoring.dashboards.data import DATA, VALUE
 from monitoring.dashboards.panels import above, below, heatmap, stat, timeseries
-from monitoring.dashboards.queries import increase, mean, of, quantile, quantiles, rate, share, shares, total
+from monitoring.dashboards.queries import mean, of, quantile, quantiles, rate, share, shares, total
 
 LISTS = rate("recommendation_items_count")
 EMPTY = share(rate("recommendations_total", 'source="none"'), LISTS)
@@ -236,78 +237,6 @@ LEARNER = row(
             "refit": total(of("learn_refit_duration_seconds"), how="max"),
         },
         none="no learning loop",
-    ),
-)
-
-DATA = row(
-    "Data",
-    timeseries(
-        "Data findings",
-        "Streams that depart from what is usual for them, by expectation. `intentstream assets quality` and the log"
-        " name the producer and the field.",
-        "none",
-        {"{{expectation}}": total(of("data_findings"), "expectation", how="max")},
-        none="no workers",
-    ),
-    timeseries(
-        "New data findings",
-        "Findings that were opened, on all workers. Some an hour without a change of a producer mean that a tolerance"
-        " is too narrow.",
-        "none",
-        {"{{expectation}}": increase("data_findings_opened_total", by=("expectation",))},
-        none="no workers",
-    ),
-    timeseries(
-        "Time of an evaluation",
-        "Time in which a worker compares all streams with what is usual, once an interval.",
-        "s",
-        quantiles("data_quality_seconds", 0.5, 0.99),
-        none="no profiles",
-    ),
-    timeseries(
-        "Failures",
-        "Profiles that were not made, published or read, and evaluations that failed. The log names the cause."
-        " Lists are not affected.",
-        "none",
-        {"failures": increase("data_quality_failures_total")},
-        none="no workers",
-    ),
-)
-
-VALUE = row(
-    "Value of data",
-    timeseries(
-        "Loss without an event type",
-        "Share of the hits that lists lose without the events of a type, by the last report of `intentstream value`. It"
-        " changes when a new report is made.",
-        "percentunit",
-        {"{{type}}": f"{total(of('value_loss'), 'type', how='max')} > -Inf"},
-        none="no report",
-    ),
-    timeseries(
-        "Assets by their effect",
-        "Sources, features, event types, producers, fields and history by what lists lose without them. The console's"
-        " page Value names the harmful ones.",
-        "none",
-        {"{{effect}}": total(of("value_assets"), "effect", how="max")},
-        none="no report",
-    ),
-    timeseries(
-        "Harmful producers",
-        "Producers without whose events lists are better, beyond chance. The console's page Value names them.",
-        "none",
-        {"producers": total(of("value_assets", 'kind="producer",effect="harms"'), how="max")},
-        none="no report",
-    ),
-    timeseries(
-        "Age of the report",
-        "Time since the report was made, and 1 if a worker cannot read its file.",
-        "s",
-        {
-            "age": f"time() - ({total(of('value_report_timestamp_seconds'), how='max')} > 0)",
-            "unreadable": total(of("value_report_problem"), how="max"),
-        },
-        none="no report",
     ),
 )
 

@@ -137,7 +137,7 @@ def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signa
     ) as process:
         deadline = time.monotonic() + 120
         while not any(replays.glob("*.npz")) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)  # the process reports its first file to nobody: poll for it until the deadline
+            time.sleep(0.01)  # nothing signals the first file: look for it until the deadline
         # Ctrl-C in a terminal goes to all processes of the group.
         os.killpg(process.pid, signal_number)
         _, errors = process.communicate(timeout=60)
