@@ -37,7 +37,7 @@ REGISTRY_PREFIX = 5
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _SOME_KEY = "[...]"
 """The place of a value of a mapping in msgspec's errors, which do not name the key."""
-_SOME_LENGTH = "got another length"
+_SOME_LENGTH = "another length"
 """What came, of a value that is not found because the key of a mapping in its place is not known."""
 _STEPS = re.compile(r"\[\.\.\.\]|\[\d+\]|\.\w+")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -125,7 +125,7 @@ def _errors_of_fields(value: bytes, kind: Any) -> list[InvalidEvent]:
                 where, wrong = _with_keys(error.where, data[field.name], field.decoder)
                 detail = error.detail
                 if isinstance(wrong, str | list | dict):
-                    detail = detail.replace(_SOME_LENGTH, f"got {len(wrong)}")
+                    detail = detail.replace(f"got {_SOME_LENGTH}", f"got {len(wrong)}")
                 errors.append(InvalidEvent(error.reason, f"$.{field.name}{where.removeprefix('$')}", detail))
         elif field.is_required:
             errors.append(InvalidEvent("missing_field", f"$.{field.name}", "required, and not there"))
@@ -217,7 +217,7 @@ def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
     if match := _MISMATCH.match(text):
         return InvalidEvent("wrong_type", where, f"required {_named(match[1])}, got {_named(match[2] or _type(got))}")
     if match := _LENGTH.match(text):
-        size = match[3] or (len(got) if isinstance(got, str | list | dict) else _SOME_LENGTH.removeprefix("got "))
+        size = match[3] or (len(got) if isinstance(got, str | list | dict) else _SOME_LENGTH)
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} of {match[2]}, got {size}")
     if match := _LIMIT.match(text):
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} {match[2]}, got {shortened(got)}")
