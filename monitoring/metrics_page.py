@@ -11,11 +11,10 @@ from training.learning.metrics import LearningMetrics
 HEAD = """\
 # Metrics
 
-A worker exports these metrics at `/metrics`, besides the `process_*` and `python_*` metrics of the client library.
-`python -m monitoring` generates this page from `streams/metrics.py`. Times are in seconds, sizes in bytes. If this page
-lists the values of all labels of a metric, its series exist from the start, at 0. No label identifies a shopper, an
-item or a session, or contains a text. In the OpenMetrics format, buckets of
-`intentstream_end_to_end_latency_seconds` carry the `recommendation_id` of a list as an exemplar.
+A worker exports these metrics at `/metrics`, and the `process_*` and `python_*` metrics of the client library. Times are
+in seconds, sizes in bytes. If all values of a label are listed, the series exist from the start, at 0. No label
+identifies a shopper, an item or a session. In the OpenMetrics format, buckets of `intentstream_end_to_end_latency_seconds`
+have the `recommendation_id` of a list as an exemplar.
 
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
@@ -23,8 +22,7 @@ item or a session, or contains a text. In the OpenMetrics format, buckets of
 LEARNING = """
 ## The learning loop
 
-`intentstream learn` exports these, from `training/learning/metrics.py`. The label `topic` has the names of the topics,
-and `rank` the ranks from 1 to 20.
+`intentstream learn` exports these. The label `topic` has the names of the topics, and `rank` the ranks from 1 to 20.
 
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
