@@ -11,10 +11,10 @@ from training.learning.metrics import LearningMetrics
 HEAD = """\
 # Metrics
 
-A worker exports these metrics at `/metrics`, and the `process_*` and `python_*` metrics of the client library. Times are
-in seconds, sizes in bytes. If all values of a label are listed, the series exist from the start, at 0. No label
-identifies a shopper, an item or a session. In the OpenMetrics format, buckets of `intentstream_end_to_end_latency_seconds`
-have the `recommendation_id` of a list as an exemplar.
+A worker exports these metrics at `/metrics`, and the `process_*` and `python_*` metrics of the client library. Times
+are in seconds, sizes in bytes. If all values of a label are listed, the series exist from the start, at 0. No label
+identifies a shopper, an item or a session. In the OpenMetrics format, buckets of
+`intentstream_end_to_end_latency_seconds` have the `recommendation_id` of a list as an exemplar.
 
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
