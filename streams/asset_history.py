@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streams.assets.profile import Stream, StreamProfile
+from streams.assets.fields import REFUSED
+from streams.assets.profile import DELAY, SIZE, Stream, StreamProfile
 from streams.errors import ConfigurationError, StreamsError
-from streams.exports.hours import field_rows, stream_rows
 from streams.exports.questions import TABLES
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 Profiles = Mapping[Stream, StreamProfile]
+Row = tuple[Any, ...]
+RANKS = (0.0, 0.05, 0.5, 0.95, 1.0)
+"""Ranks of the quantiles in a row of a field."""
 
 
 class HistoryFolder:
@@ -113,3 +116,42 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def stream_rows(hour_ms: int, profiles: Mapping[Stream, StreamProfile]) -> Iterable[Row]:
+    """Yield a row of each stream, with the columns STREAMS."""
+    for stream, profile in profiles.items():
+        refused = profile.messages if stream.type == REFUSED else 0
+        yield (
+            _moment(hour_ms), *stream, profile.messages, refused, dict(profile.outcomes), dict(profile.marks),
+            _moment(profile.first_ms), _moment(profile.last_ms), _median(profile, SIZE), _median(profile, DELAY),
+        )  # fmt: skip
+
+
+def field_rows(hour_ms: int, profiles: Mapping[Stream, StreamProfile]) -> Iterable[Row]:
+    """Yield a row of each field of each stream, with the columns FIELDS."""
+    for stream, profile in profiles.items():
+        for name, column in profile.columns.items():
+            if name in (SIZE, DELAY):
+                continue
+            quantiles = column.quantiles(RANKS)
+            spread = (None,) * len(RANKS) if quantiles is None else quantiles
+            distinct = None if column.distinct is None else round(column.distinct)
+            frequent = {each.value: each.at_least for each in column.frequent()}
+            yield (
+                _moment(hour_ms), *stream, name, column.present, profile.completeness(name), distinct, *spread,
+                dict(column.types), frequent, dict(column.personal),
+            )  # fmt: skip
+
+
+def _median(profile: StreamProfile, column: str) -> float | None:
+    found = profile.columns[column].quantiles((0.5,)) if column in profile.columns else None
+    return None if found is None else found[0]
+
+
+def _moment(at_ms: int) -> datetime | None:
+    """Return a time in UTC without a zone, as DuckDB's TIMESTAMP has none."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError):
+        return None

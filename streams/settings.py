@@ -25,11 +25,9 @@ from pydantic_settings import (
 )  # fmt: skip
 
 from streams.errors import ConfigurationError
-from streams.settings_assets import Assets
 from streams.settings_groups import PREFIX, Group, Kafka, Model, Ops, Privacy, State, Topics
-from streams.settings_learner import Learner
 from streams.settings_lists import Latency, Learning, Profile, Retrieval
-from streams.settings_service import Http, Service
+from streams.settings_service import Assets, Http, Learner, Service
 from streams.settings_values import requirement
 
 log = logging.getLogger(__name__)

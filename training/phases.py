@@ -1,4 +1,4 @@
-"""The types of a display of progress. `training.commands.progress` has the display."""
+"""The types of a display of progress. `training.commands.output` has the display."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from inference.attributes.names import BRAND, FACETS
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.derived import DerivedColumns, synonymous
+from inference.retrieval.derived import DerivedColumns, Value, Values, synonymous, with_room
 from inference.retrieval.filters import Conditions, Filters, plain, plain_path
-from inference.retrieval.values import Value, Values, with_room
 from inference.types import Item, label_key
 
 Mask = npt.NDArray[np.bool_]

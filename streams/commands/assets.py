@@ -9,9 +9,8 @@ import click
 from streams.commands.assets_check import accept, check, quality
 from streams.commands.assets_export import diff, export, report
 from streams.commands.assets_history import history, record
-from streams.commands.assets_reading import current
 from streams.commands.assets_trace import trace
-from streams.commands.options import console_for_tables, with_settings
+from streams.commands.options import console_for_tables, current, with_settings
 from streams.errors import StreamsError
 from streams.settings import Settings
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.commands.assets_reading import reading
-from streams.commands.options import FILE, OutputFile, console_for_tables, with_settings
+from streams.commands.options import FILE, OutputFile, console_for_tables, reading, with_settings
 from streams.errors import StreamsError
 from streams.settings import Settings
 

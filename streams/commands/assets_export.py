@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.commands.assets_reading import current
-from streams.commands.options import FILE, OutputFile, console_for_tables, with_settings
+from streams.commands.options import FILE, OutputFile, console_for_tables, current, with_settings
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 

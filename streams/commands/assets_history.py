@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from streams.commands.assets_reading import reading
-from streams.commands.options import console_for_tables, with_settings
+from streams.commands.options import console_for_tables, reading, with_settings
 from streams.settings import Settings
 
 FOLDER = click.Path(file_okay=False, path_type=Path)

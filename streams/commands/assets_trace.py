@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.commands.assets_reading import reading
-from streams.commands.options import console_for_tables, with_settings
+from streams.commands.options import console_for_tables, reading, with_settings
 from streams.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,6 +16,13 @@ from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streams.assets.inventory import Inventory
+    from streams.kafka.reading import Progress
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,3 +87,22 @@ def encoding_progress(texts: int) -> Iterator[Callable[[int], None]]:
         task = progress.add_task("Encoding the catalogue", total=texts)
         yield lambda encoded: progress.advance(task, encoded)
         progress.update(task, completed=texts)
+
+
+def current(settings: Settings, *, judged: bool) -> Inventory:
+    """Return the inventory, with a display of the progress on stderr. Findings need `judged`, and all profiles."""
+    from streams.asset_catalogue import read_inventory
+
+    with reading("Reading the profiles of the streams") as progress:
+        return asyncio.run(read_inventory(settings, progress, judged=judged))
+
+
+@contextmanager
+def reading(title: str) -> Iterator[Progress]:
+    """Show the progress of a reader on stderr. Yields the function that it calls."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

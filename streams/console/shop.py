@@ -26,9 +26,8 @@ from streams.console.pages import View, go_to, render
 from streams.console.words import gettext
 from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
-from streams.http.invalid import filter_text
 from streams.http.messages import UserProfile
-from streams.http.problems import Refused
+from streams.http.problems import Refused, filter_text
 
 IN_HOME, IN_POPULAR, IN_RELATED, IN_CART, IN_LIVE = 12, 8, 8, 8, 10
 SHOWN = 24

@@ -13,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.statistics import Percentiles, Statistics
-from streams.demo.view import Ranked, Screen, action_text
+from streams.demo.view import Ranked, Screen, action_text, wrong_lines
 from streams.demo.words import ENGLISH, Words
-from streams.demo.wrong import wrong_lines
 from streams.terminal import Printable
 
 PLAIN_SECONDS = 5.0

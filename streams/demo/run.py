@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.contracts.internal import ItemVector
-from streams.demo.compiling import compile_kernels
 from streams.demo.data import bought_next
 from streams.demo.environment import (
     EXPECTATIONS,
@@ -37,6 +36,7 @@ from streams.demo.vectors import DemoVectors
 from streams.demo.words import Language, Words, words
 from streams.kafka import topics
 from streams.kafka.embedded import EmbeddedBroker
+from streams.kernels import prepare
 from streams.settings import Settings
 
 
@@ -204,3 +204,30 @@ class Demo:
         self.console.print(addresses(settings, home, self._words), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
             asyncio.run(worker.guard())
+
+
+def compile_kernels(data_dir: Path, bar: Callable[[str], Progress], say: Callable[[str], None], words: Words) -> None:
+    """Compile the kernels that are not in the cache. Without a terminal, the progress is one line before.
+
+    Args:
+        data_dir: where the cache is if no other directory is writable.
+        bar: returns the bar of a step, disabled without a terminal.
+        say: prints a line.
+        words: translates the texts.
+    """
+    with bar(words("Compiling the numeric kernels (cached for the next run)")) as shown:
+        task = shown.add_task("", visible=False)
+
+        def begin(number: int) -> None:
+            if shown.disable:
+                text = words("Compiling %d numeric kernels for this processor: 30 seconds to 3 minutes the first time")
+                say(text % number)
+
+        done = prepare(
+            data_dir,
+            lambda number, of, _seconds: shown.update(task, completed=number, total=of, visible=True),
+            begin,
+        )
+    if done.compiled:
+        counts = {"number": done.compiled, "seconds": done.seconds}
+        say(words("%(number)d numeric kernels compiled in %(seconds).0f s") % counts)

@@ -26,10 +26,9 @@ from streams.http import bodies
 from streams.http.auth import Clients
 from streams.http.bodies import JSON
 from streams.http.handlers import Backend, Call
-from streams.http.invalid import wrong_json, wrong_parameter, wrong_parameters
 from streams.http.openapi import document
 from streams.http.owners import Answer, Sent
-from streams.http.problems import Refused, unavailable
+from streams.http.problems import Refused, unavailable, wrong_json, wrong_parameter, wrong_parameters
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
 from streams.metrics import Metrics
 from streams.settings_service import Service

@@ -9,8 +9,7 @@ from http import HTTPStatus
 import msgspec
 
 from streams.contracts.refusals import UNREADABLE
-from streams.http.invalid import wrong_json
-from streams.http.problems import Refused
+from streams.http.problems import Refused, wrong_json
 
 JSON = "application/json"
 GZIP_WINDOW = 31

@@ -18,8 +18,6 @@ from streams.assets.monitor import QualityMonitor
 from streams.contracts.refusals import UNREADABLE
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
-from streams.http.invalid import wrong_json
-from streams.http.languages import language_for
 from streams.http.lists import MadeList, Matches
 from streams.http.maker import ListMaker
 from streams.http.messages import (
@@ -32,8 +30,8 @@ from streams.http.messages import (
     UserProfile,
 )
 from streams.http.owners import FORWARDED, Answer, Owners, Sent
-from streams.http.parameters import MOST_ITEMS, CartBody, PlacedQuery
-from streams.http.problems import Refused, unavailable
+from streams.http.parameters import MOST_ITEMS, CartBody, PlacedQuery, language_for
+from streams.http.problems import Refused, unavailable, wrong_json
 from streams.http.publishing import Publisher
 from streams.http.queries import ListRequest
 from streams.http.shopper import profile_of

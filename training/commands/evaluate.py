@@ -15,7 +15,7 @@ from inference.placements import DEFAULT
 from streams.commands.options import FILE, OutputFile, console_for_tables, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
-from training.commands.progress import phases
+from training.commands.output import phases
 
 if TYPE_CHECKING:
     from training.evaluation.plan import Options

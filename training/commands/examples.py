@@ -13,7 +13,7 @@ import click
 from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
-from training.commands.progress import phases
+from training.commands.output import phases
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle

@@ -14,8 +14,7 @@ from streams.commands.options import FILE, OutputFile, console_for_tables
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
 from training.commands.examples import SamplingOptions, examples_of_events, sampling_options
-from training.commands.progress import phases
-from training.commands.versions import note_another_name
+from training.commands.output import note_another_name, phases
 from training.phases import StartPhase
 
 if TYPE_CHECKING:
@@ -160,11 +159,11 @@ def train_ranker(**arguments: Any) -> None:
 
 def _show(tables: Sequence[Figures], report: Path | None) -> None:
     """Print the tables, and write them as Markdown if a file is given."""
-    from training.commands.ranker_tables import views
+    from training.commands.output import figure_views
 
     console = console_for_tables()
     for table in tables:
-        for view in views(table):
+        for view in figure_views(table):
             console.print(view, highlight=False)
         console.print()
     if report is not None:

@@ -13,8 +13,7 @@ import click
 from streams.commands.options import FILE, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
-from training.commands.progress import phases
-from training.commands.versions import note_another_name
+from training.commands.output import note_another_name, phases
 
 if TYPE_CHECKING:
     import numpy as np

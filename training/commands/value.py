@@ -12,7 +12,7 @@ import click
 from streams.commands.options import console_for_tables, encoding_progress
 from streams.errors import ConfigurationError
 from training.commands.evaluate import PROTOCOLS, require
-from training.commands.progress import phases
+from training.commands.output import phases
 
 if TYPE_CHECKING:
     from streams.value.costs import WorkerCosts

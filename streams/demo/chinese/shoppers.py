@@ -21,7 +21,6 @@ from typing import Any
 from inference.types import Item
 from streams.contracts.messages import Cart, Interaction, Purchase, Search, View
 from streams.demo.chinese.goods import Kind
-from streams.demo.chinese.tastes import BASICS, TASTES
 from streams.demo.data import interleaved, share
 
 SHOPPERS, REGULARS, DAYS = 300, 40, 84
@@ -32,6 +31,32 @@ STAPLES, MOST_KINDS = 7, 4
 MULTILINGUAL, TRADITIONAL = 1, 4
 """Shoppers by their number modulo 6: MULTILINGUAL ones write in simplified and traditional characters and in English,
 TRADITIONAL ones in both kinds of characters."""
+
+BASICS = (
+    "抽纸", "卷纸", "牛奶", "鸡蛋", "大米", "面包", "洗衣液", "牙膏牙刷", "洗发水", "沐浴露", "洗洁精", "酱油",
+    "食用油", "薯片", "饼干", "方便面", "碳酸饮料", "果汁", "酸奶", "挂面",
+)  # fmt: skip
+"""Kinds that every household buys again. Each shopper buys some of them here."""
+TASTES = (
+    ("绿茶", "红茶", "乌龙普洱", "花草茶", "茶具", "坚果", "矿泉水", "果酱蜂蜜"),
+    ("咖啡", "咖啡器具", "饼干", "巧克力", "牛奶", "保温杯", "面包"),
+    ("方便面", "自热锅", "火腿肠", "辣椒酱", "火锅底料", "肉类零食", "碳酸饮料", "锅具"),
+    ("面粉", "酵母", "烘焙用具", "烤箱", "果酱蜂蜜", "鸡蛋", "牛奶"),
+    ("锅具", "炖锅", "厨具", "碗盘", "筷勺", "保鲜收纳", "电饭煲", "食用油", "酱油", "醋", "干货", "杂粮", "大米"),
+    ("麦片", "酸奶", "面包", "牛奶", "果干", "果汁", "鸡蛋"),
+    ("洁面", "爽肤水", "面霜乳液", "面膜", "防晒", "彩妆", "身体乳", "护发素", "洗发水"),
+    ("手机壳", "手机膜", "充电器", "数据线", "充电宝", "耳机", "电脑外设", "手机支架", "音箱"),
+    ("健身器材", "瑜伽", "蛋白营养", "运动饮料", "跑步装备", "运动服", "酸奶", "麦片"),
+    ("羽毛球乒乓球", "篮球足球", "运动饮料", "袜子", "运动服", "毛巾浴巾"),
+    ("露营装备", "徒步登山", "自热锅", "防晒", "遮阳伞帽", "骑行", "充电宝", "驱蚊", "矿泉水"),
+    ("纸尿裤", "婴儿辅食", "喂养用品", "婴童服饰", "湿巾", "益智早教", "洗衣液"),
+    ("积木拼图", "儿童玩具车", "毛绒玩偶", "过家家手工", "画材", "书包", "本册", "书写工具", "牛奶", "电池"),
+    ("猫粮", "猫砂", "宠物用品", "清洁工具", "消毒除味"),
+    ("狗粮", "宠物用品", "清洁工具", "湿巾"),
+    ("四件套", "被子枕头", "毛巾浴巾", "收纳整理", "香薰绿植", "家居鞋服", "清洁工具", "消毒除味", "柔顺剂"),
+    ("书写工具", "本册", "办公用品", "台灯", "电脑外设", "咖啡", "薯片", "棋牌桌游"),
+    ("营养保健", "花草茶", "杂粮", "果干", "家庭护理", "水壶养生壶", "保温杯"),
+)
 
 
 def shopping(kinds: Mapping[str, Kind]) -> list[Interaction]:

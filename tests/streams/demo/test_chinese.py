@@ -14,8 +14,7 @@ from inference.records import title_key
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Purchase, Search
 from streams.demo.chinese.goods import Kind, read_kinds
-from streams.demo.chinese.shoppers import SHOPPERS, shopping, shown
-from streams.demo.chinese.tastes import BASICS, TASTES
+from streams.demo.chinese.shoppers import BASICS, SHOPPERS, TASTES, shopping, shown
 from streams.demo.data import bought_next
 from streams.demo.environment import demo_settings, knows_chinese
 from streams.demo.shops import general_shop

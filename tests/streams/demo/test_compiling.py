@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inference.kernels.compiler import Begin, Compilation, Report
-from streams.demo.compiling import compile_kernels
+from streams.demo.run import compile_kernels
 from streams.demo.words import ENGLISH, words
 
 Said = list[str]
@@ -33,7 +33,7 @@ def said(monkeypatch: pytest.MonkeyPatch, missing: int, *, is_terminal: bool) ->
         assert "kernels" in text
         return Progress(console=Console(file=StringIO(), force_terminal=is_terminal), disable=not is_terminal)
 
-    monkeypatch.setattr("streams.demo.compiling.prepare", prepare)
+    monkeypatch.setattr("streams.demo.run.prepare", prepare)
     compile_kernels(Path("data"), bar, lambda line: lines.append(f"{compiled}: {line}"), ENGLISH)
     return lines
 

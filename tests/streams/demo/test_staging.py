@@ -17,8 +17,8 @@ from streams.assets.rules import parse_rules
 from streams.contracts.messages import Interaction, Purchase, Search, View
 from streams.contracts.serde import parse_interaction
 from streams.demo.staging import APP, WEB, WrongData, WrongMessage, expectations, is_wrong, producer_of
+from streams.demo.view import KINDS, wrong_lines
 from streams.demo.words import words
-from streams.demo.wrong import KINDS, wrong_lines
 from streams.errors import InvalidEvent
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)

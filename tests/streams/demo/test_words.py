@@ -10,9 +10,8 @@ from babel.messages.extract import extract_from_file
 
 from streams.demo import words as module
 from streams.demo.statistics import REASONS
-from streams.demo.view import SOURCE_TITLES, VERBS
+from streams.demo.view import FIELDS, KINDS, SOURCE_TITLES, VERBS
 from streams.demo.words import DOMAIN, LANGUAGES, LOCALE
-from streams.demo.wrong import FIELDS, KINDS
 from streams.outcomes import FALLBACKS
 from tests.translations import compiled, translated
 

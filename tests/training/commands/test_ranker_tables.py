@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from training.commands.ranker_tables import views
+from training.commands.output import figure_views
 from training.ranker.tables import Figures
 
 
@@ -16,7 +16,7 @@ def test_groups_are_named_once_and_nothing_is_cut_or_read_as_markup() -> None:
     header = ("lists", "order", "HR@20", "MRR@20", "NDCG@20")
     rows += [("arriving", "this", "0.3", "0.3", "0.3")]
     console = Console(file=StringIO(), width=80, record=True)
-    for view in views(Figures(note="Note.", header=header, rows=rows, texts=2, marked="this", lines=["Few."])):
+    for view in figure_views(Figures(note="Note.", header=header, rows=rows, texts=2, marked="this", lines=["Few."])):
         console.print(view)
     text = console.export_text()
     assert long in text
