@@ -89,7 +89,7 @@ class Engine:
         shoppers, packed, answers = self._folded(events, stored)
         transitions, sessions = learned(events, answers, self._catalogue, self._shopper_key)
         queries = answers.query_batch(packed.texts)
-        shown_at = [self.placements.of_event(event.interaction.type) for event in events]
+        shown_at = [self.placements.events[event.interaction.type] for event in events]
         return Folded(
             events=events,
             profiles=shoppers.stored(),

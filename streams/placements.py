@@ -15,6 +15,8 @@ from streams.errors import ConfigurationError
 
 VARIABLE = "INTENTSTREAM_PLACEMENTS_FILE"
 EventType = Literal["search", "view", "click", "cart", "purchase"]
+DEFAULT_EVENTS: Mapping[str, tuple[str, ...]] = dict.fromkeys(get_args(EventType), (DEFAULT,))
+"""Every type of event has one list, at the default placement."""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,14 +28,15 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True)
 class Placements:
-    """Placements by name, always with the default one, and the names of those at which a type of event has a list."""
+    """The placements of a shop.
+
+    Attributes:
+        named: placements by name, always with the default one.
+        events: for every type of event, the names of the placements at which it has a list.
+    """
 
     named: Mapping[str, Placement] = field(default_factory=lambda: {DEFAULT: EVERYWHERE})
-    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def of_event(self, kind: str) -> tuple[str, ...]:
-        """Return the names of the placements at which an event of this type has a list."""
-        return self.events.get(kind, _DEFAULT)
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: DEFAULT_EVENTS)
 
     def only(self, name: str) -> Placements:
         """Return placements at which each event has one list, at the placement with this name.
@@ -42,10 +45,9 @@ class Placements:
             ConfigurationError: no placement has this name.
         """
         _require_known(name, self.named, "placement")
-        return Placements(self.named, dict.fromkeys(get_args(EventType), (name,)))
+        return Placements(self.named, dict.fromkeys(DEFAULT_EVENTS, (name,)))
 
 
-_DEFAULT = (DEFAULT,)
 DEFAULT_ONLY = Placements()
 """The placements without a file."""
 
@@ -70,7 +72,7 @@ def parse_placements(content: bytes, path: Path, sources: Collection[str]) -> Pl
             )
         for name in names:
             _require_known(name, named, f"{VARIABLE}: {path}: events.{kind}")
-    return Placements(named, {str(kind): names for kind, names in file.events.items()})
+    return Placements(named, {**DEFAULT_EVENTS, **{str(kind): names for kind, names in file.events.items()}})
 
 
 def _require_known(name: str, known: Collection[str], where: str) -> None:

@@ -28,22 +28,22 @@ def test_the_documented_example_is_read_as_toml_and_as_json(tmp_path: Path) -> N
     assert set(read[0].named) == {DEFAULT, "home", "product", "cart", "search", "category", "email"}
     assert read[0].named["home"].filter == Filter(exclude_bought=True)
     assert read[0].named["email"].filter == Filter(without=(Conditions(categories=("Alcohol",)),), exclude_bought=True)
-    assert read[0].of_event("cart") == ("cart",)
-    assert read[0].of_event("view") == (DEFAULT, "product")
-    assert read[0].of_event("purchase") == (DEFAULT,)
+    assert read[0].events["cart"] == ("cart",)
+    assert read[0].events["view"] == (DEFAULT, "product")
+    assert read[0].events["purchase"] == (DEFAULT,)
 
 
 def test_without_a_file_each_event_has_one_default_list() -> None:
     assert placements(load_settings(env_file=None)) is DEFAULT_ONLY
-    assert {DEFAULT_ONLY.of_event(kind) for kind in ("search", "view", "click", "cart", "purchase")} == {(DEFAULT,)}
+    assert {DEFAULT_ONLY.events[kind] for kind in ("search", "view", "click", "cart", "purchase")} == {(DEFAULT,)}
     assert DEFAULT_ONLY.named == {DEFAULT: EVERYWHERE}
 
 
 def test_the_default_placement_may_be_configured_and_an_event_may_have_no_list() -> None:
     read = parse_placements(b"[placements.default]\nk = 5\n[events]\nview = []", Path("p.toml"), NAMES)
     assert read.named[DEFAULT] == Placement(k=5)
-    assert read.of_event("view") == ()
-    assert {read.only(DEFAULT).of_event(kind) for kind in ("view", "search")} == {(DEFAULT,)}
+    assert read.events["view"] == ()
+    assert {read.only(DEFAULT).events[kind] for kind in ("view", "search")} == {(DEFAULT,)}
 
 
 @pytest.mark.parametrize(

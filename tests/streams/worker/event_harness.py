@@ -33,7 +33,7 @@ from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.learned import RecentSessions
 from streams.metrics import Metrics
-from streams.placements import Placements
+from streams.placements import DEFAULT_EVENTS, Placements
 from streams.profiles.events import Event, Source
 from streams.protection import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
@@ -215,7 +215,7 @@ def by_cosine(item_id: str) -> list[str]:
 def placed(harness: Harness, **events: tuple[str, ...]) -> None:
     """Give types of events lists at the placements `default` and `small`, which excludes two items."""
     small = Placement(k=3, filter=Filter(exclude_items=("i1", "i2")))
-    shown_at = Placements({"default": EVERYWHERE, "small": small}, events)
+    shown_at = Placements({"default": EVERYWHERE, "small": small}, {**DEFAULT_EVENTS, **events})
     harness.path.slots.current.engine.placements = shown_at
 
 
