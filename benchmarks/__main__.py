@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.report import Results, Scalar, Section, merged, render
-from benchmarks.sizes import FULL, QUICK
+from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.stage import Stage
 from streams.errors import StreamsError
 from tests.integration.brokers import AS_SHIPPED, KafkaBroker
@@ -73,6 +73,42 @@ class Rates(click.ParamType):
         return rates
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the command; see their help."""
+
+    quick: bool
+    only: tuple[str, ...]
+    rates: tuple[int, ...] | None
+    seconds: float | None
+    no_variants: bool
+    retail: Path | None
+    output: Path
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of the measurements."""
+        sizes = QUICK if self.quick else FULL
+        return replace(
+            sizes,
+            rates=self.rates or sizes.rates,
+            step_s=self.seconds or sizes.step_s,
+            held_alone=self.no_variants,
+            retail=self.retail,
+        )
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The options that change the measurement, as shown on the page: without local paths."""
+        given = {
+            "--quick": "" if self.quick else None,
+            "--rates": ",".join(map(str, self.rates)) if self.rates else None,
+            "--seconds": f"{self.seconds:g}" if self.seconds else None,
+            "--retail": self.retail.name if self.retail else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
 @click.command(epilog=EPILOG)
 @click.option("--quick", is_flag=True, help="Small sizes, to test the benchmarks. The figures mean nothing.")
 @click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Measure this section. Can be repeated.")
@@ -83,30 +119,19 @@ class Rates(click.ParamType):
               help="For `replay`: Online Retail (UCI 352) as CSV or .gz. Without it: omitted.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/results.md"),
               show_default=True, help="The page. results.json and the pictures go to the same folder.")  # fmt: skip
-def main(
-    *,
-    quick: bool,
-    only: tuple[str, ...],
-    rates: tuple[int, ...] | None,
-    seconds: float | None,
-    no_variants: bool,
-    retail: Path | None,
-    output: Path,
-) -> None:
+def main(**arguments: Any) -> None:
     """Measure one worker on a real Kafka and write the page.
 
     With --only, earlier results of the other sections stay on the page.
     """
     # SIGTERM becomes SystemExit, so that it also stops the broker and the workers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = Options(**arguments)
+    output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
-    chosen = [name for name in SECTIONS if name in only or not only]
-    sizes = QUICK if quick else FULL
-    sizes = replace(
-        sizes, rates=rates or sizes.rates, step_s=seconds or sizes.step_s, held_alone=no_variants, retail=retail
-    )
+    chosen = [name for name in SECTIONS if name in options.only or not options.only]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with (
@@ -114,9 +139,9 @@ def main(
             KafkaBroker(AS_SHIPPED) as broker,
             _directory() as home,
         ):
-            stage = Stage(broker.bootstrap_servers, Path(home), output.parent, sizes, _reporter(progress))
+            stage = Stage(broker.bootstrap_servers, Path(home), output.parent, options.sizes, _reporter(progress))
             for name in chosen:
-                section = _measure(name, stage, _options(quick=quick, rates=rates, seconds=seconds, retail=retail))
+                section = _measure(name, stage, options.shown)
                 if section is None:
                     continue
                 new = Results(about=about(), sections={name: section})
@@ -140,19 +165,6 @@ def _measure(name: str, stage: Stage, options: dict[str, str]) -> Section | None
         ["python", "-m", "benchmarks", "--only", name, *(f"{o}={v}" if v else o for o, v in options.items())]
     )
     return structs.replace(section, command=command, date=_now(), minutes=(time.monotonic() - began) / 60)
-
-
-def _options(
-    *, quick: bool, rates: tuple[int, ...] | None, seconds: float | None, retail: Path | None
-) -> dict[str, str]:
-    """Return the options that change the measurement, as shown on the page: without local paths."""
-    given = {
-        "--quick": "" if quick else None,
-        "--rates": ",".join(map(str, rates)) if rates else None,
-        "--seconds": f"{seconds:g}" if seconds else None,
-        "--retail": retail.name if retail else None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def about() -> dict[str, Scalar]:

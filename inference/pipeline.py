@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from inference.errors import ScoringError
-from inference.kernels.fusion import fuse
+from inference.kernels.fusion import Exclusions, fuse
 from inference.placements import DEFAULT_OPTIONS, EVERYWHERE, Placement, RankingOptions
 from inference.queries import QueryBatch
 from inference.ranking.choice import Chosen, Rules, choose
@@ -285,6 +285,6 @@ def merge(
 ) -> Shortlists:
     """Return the fused results of the sources with these names, without the items that each query excludes."""
     counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
-    columns, excluded = catalogue.columns, (batch.exclude, batch.exclude_starts)
-    candidates = fuse(batch.records, hits, catalogue.table, columns.keys, *excluded, counts)
+    columns, exclusions = catalogue.columns, Exclusions(batch.exclude, batch.exclude_starts)
+    candidates = fuse(batch.records, hits, catalogue.table, columns.keys, exclusions, counts)
     return Shortlists(batch, Candidates(*candidates), names)

@@ -6,6 +6,7 @@ It does no I/O and keeps no state. Profiles come in and go out as bytes. Time an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,11 @@ FADED = 0.05
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
-class Engine:
-    """Folds events into profiles, and turns ranked lists into messages.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """Options of an engine.
 
-    Args:
-        model: the model that the messages name.
-        catalogue: the items, with vectors of this model's space.
-        rules: the rules of profiles.
+    Attributes:
         list_size: items in a list.
         pairs_window: most items before an action's item in its transition.
         shopper_key: function from a user id to the shopper's key, 64 bits of a hash.
@@ -54,27 +53,35 @@ class Engine:
         placements: the places that show lists.
     """
 
+    list_size: int
+    pairs_window: int = 10
+    shopper_key: Callable[[str], int] = stable_key
+    language: Language = "en"
+    placements: Placements = DEFAULT_ONLY
+
+
+class Engine:
+    """Folds events into profiles, and turns ranked lists into messages.
+
+    Args:
+        model: the model that the messages name.
+        catalogue: the items, with vectors of this model's space.
+        rules: the rules of profiles.
+        options: the other options.
+    """
+
     def __init__(
-        self,
-        *,
-        model: ModelRef,
-        catalogue: LiveCatalogue,
-        rules: ProfileRules,
-        list_size: int,
-        pairs_window: int = 10,
-        shopper_key: Callable[[str], int] = stable_key,
-        language: Language = "en",
-        placements: Placements = DEFAULT_ONLY,
+        self, *, model: ModelRef, catalogue: LiveCatalogue, rules: ProfileRules, options: EngineOptions
     ) -> None:
-        self.placements = placements
+        self.placements = options.placements
         self._dim = catalogue.dim
         self._space = stable_key(catalogue.space)
         self._model = model
         self._catalogue = catalogue
         self._rules = rules
-        self._shopper_key = shopper_key
-        self.sentence = sentences(language)
-        self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
+        self._shopper_key = options.shopper_key
+        self.sentence = sentences(options.language)
+        self._rules_record = rules_record(rules, window=options.pairs_window, list_size=options.list_size, faded=FADED)
 
     def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
         """Fold events into their shoppers' stored profiles, in order.

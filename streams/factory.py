@@ -11,7 +11,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import WORDS
 from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts.messages import ModelRef
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.errors import ConfigurationError
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
@@ -74,11 +74,13 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, shown_at: Pl
         model=ModelRef(name=bundle.name, version=bundle.version),
         catalogue=live,
         rules=profile_rules(settings),
-        list_size=settings.retrieval.list_size,
-        pairs_window=settings.learning.pairs_window,
-        shopper_key=pseudonyms(settings).key,
-        language=settings.retrieval.language,
-        placements=shown_at,
+        options=EngineOptions(
+            list_size=settings.retrieval.list_size,
+            pairs_window=settings.learning.pairs_window,
+            shopper_key=pseudonyms(settings).key,
+            language=settings.retrieval.language,
+            placements=shown_at,
+        ),
     )
 
 

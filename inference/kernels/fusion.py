@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import float32, int32, int64, types, uint64
@@ -27,6 +29,15 @@ assert SLOTS > 2 * EARLIER  # noqa: S101 - a probe ends at an empty place
 _LAST_SLOT, _LOW_32_BITS = np.uint32(SLOTS - 1), np.uint64(2**32 - 1)
 _NO_MARK, _NEXT = np.uint32(0), np.uint32(1)
 
+
+class Exclusions(NamedTuple):
+    """Stable keys of the items that queries must not list: those of query i are `keys[starts[i]:starts[i + 1]]`."""
+
+    keys: Keys
+    starts: Starts
+
+
+_EXCLUSIONS = types.NamedTuple((uint64[::1], int64[::1]), Exclusions)
 _OUTPUT = types.Tuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], float32[:, ::1]))
 
 
@@ -50,17 +61,18 @@ def _contains(slots: npt.NDArray[np.uint32], mark: np.uint32) -> bool:
     return False
 
 
-@kernel(_OUTPUT(QUERIES, HITS, KEY_TABLE, uint64[::1], uint64[::1], int64[::1], int64[::1]))
+@kernel(_OUTPUT(QUERIES, HITS, KEY_TABLE, uint64[::1], _EXCLUSIONS, int64[::1]))
 def fuse(
-    batch: Queries, hits: Hits, table: KeyTable, keys: Keys, exclude: Keys, exclude_starts: Starts, most: Starts
+    batch: Queries, hits: Hits, table: KeyTable, keys: Keys, exclusions: Exclusions, most: Starts
 ) -> tuple[Starts, Rows, Vector, Vector, Vector]:
     """Return the arrays of `shortlists.Candidates`: the `most[i]` best candidates of each query i.
 
-    `keys` are the stable keys of all rows; `table` finds the row of a key. Query i must not list the keys
-    `exclude[exclude_starts[i]:exclude_starts[i + 1]]`, nor one of its `earlier` items. Scores are added in the order
-    of the sources, in 64 bits: a sum of so few 32-bit terms is exact.
+    `keys` are the stable keys of all rows; `table` finds the row of a key. A query must not list its exclusions, nor
+    one of its `earlier` items. Scores are added in the order of the sources, in 64 bits: a sum of so few 32-bit terms
+    is exact.
     """
     queries, sources, limit = hits.rows.shape
+    exclude, exclude_starts = exclusions
     # Upper bounds for the numbers of candidates: several sources may propose one item.
     bounds = np.empty(queries, dtype=np.int64)
     for query in range(queries):

@@ -14,8 +14,8 @@ from inference.kernels.fusion import RRF_OFFSET
 from inference.pipeline import find, merge, retrieve
 from inference.queries import EARLIER, QueryBatch
 from inference.retrieval.behaviour import make_sources
-from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.shortlists import Hits, Shortlists, no_hits
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlists import Found, Hits, Shortlists, no_hits
 from inference.retrieval.sources import (
     NAMES,
 )

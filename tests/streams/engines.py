@@ -16,7 +16,7 @@ from streams.batch import Folded
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemTransition, ItemVector
 from streams.contracts.messages import Intent, ModelRef, Recommendations, Search
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, item_of, moment, unit_vector
@@ -30,7 +30,7 @@ def engine() -> Engine:
     for item_id in ("a", "b", "c"):
         vector = quantise(unit_vector(item_id)).tobytes()
         live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
-    return Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    return Engine(model=MODEL, catalogue=live, rules=RULES, options=EngineOptions(list_size=5))
 
 
 def event(sourced: SourcedInteraction, shopper: int = 0) -> Event:

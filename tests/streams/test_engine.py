@@ -17,7 +17,7 @@ from streams.contracts.serde import (
     encode_json,
     recommendation_id,
 )
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event, Source
@@ -209,7 +209,7 @@ def test_blank_labels_are_none_and_others_are_readable() -> None:
     for item_id, brand in (("a", "\u200b"), ("b", "Salt &amp; <i>Sea</i>"), ("c", "Salt & Sea")):
         item = Item(item_id=item_id, title=item_id, category=("Shop", "Boots\x07", " "), brand=brand)
         live.apply(item_id, ItemVector(item=item, space="m/1", text_hash=1, vector=unit8(item_id, DIM)))
-    engine = Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    engine = Engine(model=MODEL, catalogue=live, rules=RULES, options=EngineOptions(list_size=5))
     seen = observe(engine, *[(act("view", name, NOW_MS + n), at(n)) for n, name in enumerate("abc")])
     assert [(intent.kind, intent.label) for intent in seen.intent] == [("category", "Boots"), ("brand", "Salt & Sea")]
 
@@ -255,7 +255,7 @@ def test_a_model_of_another_space_recomputes_the_vectors(engine: Engine, change:
     dim = change(DIM)
     live = LiveCatalogue("m/2", dim)
     live.apply("a", ItemVector(item=item_of("a"), space="m/2", text_hash=1, vector=unit8("a", dim)))
-    other = Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    other = Engine(model=MODEL, catalogue=live, rules=RULES, options=EngineOptions(list_size=5))
     folded = other.fold([Event(act("view", "x", NOW_MS + 1), at(1), 0, None)], [stored])
     assert dequantise(folded.queries.vectors[0, SHORT_TERM]) @ unit_vector("a", dim) > 0.999
     assert folded.outcomes == ["ok"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inference.retrieval.vectors import quantise
 from streams.behaviour.packed import PackedTransitions
 from streams.contracts.internal import ItemVector
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
 from streams.learned import RecentSessions
 from streams.profiles.events import Event
@@ -28,7 +28,9 @@ def engine() -> Engine:
         vector = quantise(unit_vector(item_id)).tobytes()
         live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
     # Robots after a few events, so that some actions teach nothing.
-    return Engine(model=MODEL, catalogue=live, rules=replace(RULES, robot_events_per_minute=6), list_size=5)
+    return Engine(
+        model=MODEL, catalogue=live, rules=replace(RULES, robot_events_per_minute=6), options=EngineOptions(list_size=5)
+    )
 
 
 ACTIONS = st.tuples(

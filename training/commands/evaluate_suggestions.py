@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from training.evaluation.suggestions import SuggestionsReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestionsOptions:
+    """The options of `evaluate-suggestions`; see their help."""
+
+    catalog: Path
+    queries: Path
+    k: int
+    folds: int
+    seed: int
+    vectors: Path | None
+    json_file: Path | None
+
 
 EPILOG = "Example: intentstream evaluate-suggestions --catalog items.jsonl --queries queries.csv"
 
@@ -30,9 +45,7 @@ EPILOG = "Example: intentstream evaluate-suggestions --catalog items.jsonl --que
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
 @click.option("--json", "json_file", type=OutputFile(), help="Output file of all figures, JSON.")
-def evaluate_suggestions(
-    catalog: Path, queries: Path, k: int, folds: int, seed: int, vectors: Path | None, json_file: Path | None
-) -> None:
+def evaluate_suggestions(**arguments: Any) -> None:
     """Evaluate query suggestions on real queries, beside most-popular completion.
 
     Types each query letter by letter, and measures its mean reciprocal rank among the completions: with suggestions
@@ -48,25 +61,26 @@ def evaluate_suggestions(
     from training.evaluation.judgements import graded_rows
     from training.evaluation.suggestions import Graded, evaluate
 
-    rows = list(graded_rows(queries))
-    items = [line.message for line in read_items(catalog)]
+    options = SuggestionsOptions(**arguments)
+    rows = list(graded_rows(options.queries))
+    items = [line.message for line in read_items(options.catalog)]
     bundle = load_model(load_settings({}))
-    known = read_vectors(vectors, bundle) if vectors else None
+    known = read_vectors(options.vectors, bundle) if options.vectors else None
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)
     matrix = np.frombuffer(b"".join(record.vector for record in records), np.int8).reshape(len(items), bundle.dim)
     graded = Graded.of(items, matrix, rows)
-    if len(graded.answers) < folds:
+    if len(graded.answers) < options.folds:
         got = f"{len(graded.answers)} with an item of the catalogue"
-        raise ConfigurationError(f"{queries}: required at least {folds} queries, got {got}")
-    report = evaluate(graded, k, folds, seed)
+        raise ConfigurationError(f"{options.queries}: required at least {options.folds} queries, got {got}")
+    report = evaluate(graded, options.k, options.folds, options.seed)
     console = console_for_tables()
     console.print(_table(report))
     for line in _lines(report):
         console.print(line, highlight=False)
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-        click.echo(f"wrote {json_file}")
+    if options.json_file:
+        options.json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        click.echo(f"wrote {options.json_file}")
 
 
 def _table(report: SuggestionsReport) -> Table:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,6 +35,18 @@ def main() -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureOptions:
+    """The options of `measure`; see their help."""
+
+    data: Path | None
+    work: Path | None
+    rounds: int
+    record: bool
+    beside: Path | None
+    chinese: bool
+
+
 @main.command()
 @into_option
 @data_option
@@ -43,9 +57,7 @@ def main() -> None:
 @click.option("--beside", type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="Another bundle that is measured in the same turns.")  # fmt: skip
 @click.option("--chinese", is_flag=True, help="Time Chinese texts in place of English ones.")
-def measure(
-    into: Path, data: Path | None, work: Path | None, rounds: int, record: bool, beside: Path | None, chinese: bool
-) -> None:
+def measure(into: Path, **arguments: Any) -> None:
     """Compare the bundle's encoder with its teacher on one core, in turns: ms, ratios, cosines, NDCG@10 with --data.
 
     Prints a Markdown table.
@@ -54,11 +66,13 @@ def measure(
     from training.distillation.measure import measure as run
     from training.distillation.variants import files_of, variants
 
+    options = MeasureOptions(**arguments)
     _log("exporting the teacher")
-    compared = variants(into, work) + (files_of(beside) if beside else [])
-    measured = run(compared, rounds=rounds, data=data, texts=CHINESE if chinese else ENGLISH, log=_log)
+    compared = variants(into, options.work) + (files_of(options.beside) if options.beside else [])
+    texts = CHINESE if options.chinese else ENGLISH
+    measured = run(compared, rounds=options.rounds, data=options.data, texts=texts, log=_log)
     click.echo(table(measured))
-    if record:
+    if options.record:
         record_ratios(into, measured)
         _log(f"{into}: manifest.json has the ratios")
 

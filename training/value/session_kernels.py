@@ -1,4 +1,4 @@
-"""KNN-Shapley and leave-one-out values of sessions, and ranks of targets by the votes of sessions.
+"""KNN-Shapley values of sessions.
 
 A list is a game (Jia et al. 2019, doi:10.14778/3342263.3342637). The players are the sessions that the source finds
 for it. The utility of some of them is the mean share of the targets that their K nearest hold:
@@ -26,24 +26,19 @@ from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.newest import key_of
 from inference.kernels.session_knn import (
-    REACH,
     SCRATCH,
     Rows,
     Scratch,
-    add_votes,
     find_neighbours,
     is_worse,
     move,
     open_lists,
-    sort_by_key,
 )
 from inference.kernels.session_table import SESSIONS, SessionTable
-from inference.kernels.votes import UNTOUCHED, VOTES, Votes, add_vote
+from inference.kernels.votes import VOTES, Votes
 from inference.types import Keys
 
 DAY_MS = 86_400_000
-TIE = 1e-12
-"""Sums that differ by less, relative to the target's, are equal: subtraction leaves rounding errors."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -83,6 +78,38 @@ class Tally(NamedTuple):
     uses_by_age: Integers
 
 
+class Index(NamedTuple):
+    """The sessions that vote, and scratch memory.
+
+    Attributes:
+        numbers: the numbers of items.
+        sessions: the table as of the time of the lists.
+        scratch: with room for as many neighbours as the kernel needs.
+        votes: sums by item.
+    """
+
+    numbers: KeyTable
+    sessions: SessionTable
+    scratch: Scratch
+    votes: Votes
+
+
+class Span(NamedTuple):
+    """The lists to compute, from `first` up to, but not including, `last`.
+
+    Attributes:
+        neighbours: number of sessions that vote, K.
+        longest: length of a list; 0 if it does not matter.
+    """
+
+    first: int
+    last: int
+    neighbours: int
+    longest: int = 0
+
+
+SPAN = types.NamedUniTuple(int64, 4, Span)
+INDEX = types.NamedTuple((KEY_TABLE, SESSIONS, SCRATCH, VOTES), Index)
 QUERIES = types.NamedTuple((uint64[:, ::1], int32[::1], int64[::1], int64[::1], uint64[::1]), Queries)
 TALLY = types.NamedTuple((float64[::1], int64[::1], float64[::1], int64[::1]), Tally)
 
@@ -130,10 +157,9 @@ def sort_best_first(near: Rows, size: int) -> None:
 
 
 @helper
-def neighbours_of(
-    numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, query: int
-) -> int:
+def neighbours_of(index: Index, queries: Queries, query: int) -> int:
     """Write the neighbours of a list's session to the scratch memory, and return how many."""
+    numbers, sessions, scratch, votes = index
     count = queries.lengths[query]
     for at in range(count):
         key = queries.items[query, at]
@@ -153,30 +179,25 @@ def held_share(numbers: KeyTable, sessions: SessionTable, slot: int, queries: Qu
     return float(held / (end - start))
 
 
-@kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[:, ::1], TALLY), allocates=False)
-def add_values(
-    numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
-    work: Floats, tally: Tally,
-) -> None:  # fmt: skip
+@kernel(void(INDEX, QUERIES, SPAN, float64[:, ::1], TALLY), allocates=False)
+def add_values(index: Index, queries: Queries, span: Span, work: Floats, tally: Tally) -> None:
     """Add the Shapley values of some lists to `tally`.
 
     Args:
-        numbers: the numbers of items.
-        sessions: the table as of the time of these lists.
-        scratch: with room for as many neighbours as are sampled.
-        votes: scratch memory.
+        index: the sessions, with room for as many neighbours as are sampled.
         queries: the lists.
-        bounds: the first list, the one after the last, and K.
+        span: the lists to add, and K.
         work: scratch memory (2, sampled).
         tally: receives the sums.
     """
+    numbers, sessions, scratch, _ = index
     near, newest, hits, values = scratch.near, sessions.newest, work[0], work[1]
-    for query in range(bounds[0], bounds[1]):
-        size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
+    for query in range(span.first, span.last):
+        size = neighbours_of(index, queries, query)
         sort_best_first(near, size)
         for place in range(size):
             hits[place] = held_share(numbers, sessions, near[place]["slot"], queries, query)
-        shapley(hits, size, bounds[2], values)
+        shapley(hits, size, span.neighbours, values)
         for place in range(size):
             slot = near[place]["slot"]
             session = np.int64(key_of(newest, slot))
@@ -186,111 +207,3 @@ def add_values(
             tally.uses[session] += 1
             tally.by_age[age] += values[place]
             tally.uses_by_age[age] += 1
-
-
-@helper
-def in_session(votes: Votes, count: int, item: int) -> bool:
-    """Return whether an item is one of the `count` items of the list's session."""
-    found = False
-    for at in range(count):
-        found |= votes.session[at]["item"] == item
-    return found
-
-
-@helper
-def best_rank(numbers: KeyTable, votes: Votes, touched: int, queries: Queries, query: int) -> int:
-    """Return the rank of a list's best target by its votes, from 1 on; 0 if none has votes.
-
-    Items of the session have no rank. Of equal sums, the one with the lower key is first.
-    """
-    best, count = 0, queries.lengths[query]
-    for target in range(queries.starts[query], queries.starts[query + 1]):
-        key = queries.targets[target]
-        item = find(numbers, key)
-        if item < 0 or votes.sums[item] <= TIE or in_session(votes, count, item):
-            continue
-        rank, total = 1, votes.sums[item]
-        for at in range(touched):
-            other = votes.touched[at]
-            more = votes.sums[other] - total
-            is_before = more > TIE * total or (abs(more) <= TIE * total and numbers.entries[other]["key"] < key)
-            rank += is_before and not in_session(votes, count, other)
-        best = rank if best == 0 else min(best, rank)
-    return best
-
-
-@kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], int32[::1]), allocates=False)
-def rank_targets(
-    numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
-    ranks: npt.NDArray[np.int32],
-) -> None:  # fmt: skip
-    """Write the rank of the best target of some lists by the votes of sessions, from 1 on; 0 if none has a vote.
-
-    The arguments are those of `add_values`; the scratch memory has room for the neighbours that vote.
-    """
-    for query in range(bounds[0], bounds[1]):
-        size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
-        sort_by_key(scratch.near, size)
-        touched = add_votes(sessions, scratch.near, size, votes)
-        ranks[query] = best_rank(numbers, votes, touched, queries, query)
-        for at in range(touched):
-            votes.sums[votes.touched[at]] = UNTOUCHED
-
-
-@helper
-def change(sessions: SessionTable, near: Rows, place: int, sign: float, votes: Votes) -> None:
-    """Add a neighbour's vote, times `sign`, to the sums of its items, without the division by all similarity.
-
-    A sum never becomes negative, which would mean untouched.
-    """
-    slot, shared, similarity = near[place]["slot"], near[place]["shared"], near[place]["similarity"]
-    nearest = 0
-    while sessions.items[slot, nearest] != shared:
-        nearest += 1
-    for at in range(sessions.lengths[slot]):
-        item = sessions.items[slot, at]
-        votes.sums[item] = max(votes.sums[item] + sign * similarity / (1 + abs(at - nearest) / REACH), 0.0)
-
-
-@helper
-def reciprocal(rank: int, longest: int) -> float:
-    """Return 1 / rank, 0 without a rank and beyond the rank `longest`."""
-    return 1.0 / rank if 0 < rank <= longest else 0.0
-
-
-@kernel(void(KEY_TABLE, SESSIONS, SCRATCH, VOTES, QUERIES, int64[::1], float64[::1]), allocates=False)
-def add_leave_one_out(
-    numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, queries: Queries, bounds: Integers,
-    values: Floats,
-) -> None:  # fmt: skip
-    """Add to `values` (sessions,) what the reciprocal rank of some lists loses without each session.
-
-    A session that is left out gives its place to the next most similar one. The sample of the newest sessions stays as
-    it is. The arguments are those of `add_values`; `bounds` ends with the number that vote and the length of a list.
-    """
-    near, neighbours, longest = scratch.near, bounds[2], bounds[3]
-    for query in range(bounds[0], bounds[1]):
-        size = neighbours_of(numbers, sessions, scratch, votes, queries, query)
-        sort_best_first(near, size)
-        voting = min(size, neighbours)
-        # The first one that does not vote moves up if another one is left out.
-        is_crowded = size > neighbours
-        touched = 0
-        for place in range(voting + is_crowded):
-            slot = near[place]["slot"]
-            for at in range(sessions.lengths[slot]):
-                touched = add_vote(votes, touched, sessions.items[slot, at], 0.0)
-        for place in range(voting):
-            change(sessions, near, place, 1.0, votes)
-        whole = reciprocal(best_rank(numbers, votes, touched, queries, query), longest)
-        for place in range(voting):
-            change(sessions, near, place, -1.0, votes)
-            if is_crowded:
-                change(sessions, near, neighbours, 1.0, votes)
-            left = reciprocal(best_rank(numbers, votes, touched, queries, query), longest)
-            values[np.int64(key_of(sessions.newest, near[place]["slot"]))] += whole - left
-            if is_crowded:
-                change(sessions, near, neighbours, -1.0, votes)
-            change(sessions, near, place, 1.0, votes)
-        for at in range(touched):
-            votes.sums[votes.touched[at]] = UNTOUCHED

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.session_knn import scratch
+from inference.kernels.session_knn import Scratch, scratch
 from inference.kernels.votes import ItemNumbers
 from inference.retrieval.sessions import CAPACITY, NEIGHBOURS, SAMPLE, Sessions
 from inference.types import SessionItems
@@ -21,8 +21,16 @@ from training.evaluation.cases import cases
 from training.evaluation.estimates import estimate
 from training.log import Log
 from training.phases import Progress, StartPhase, no_progress
-from training.value.session_kernels import Floats, Integers, Tally, add_leave_one_out, add_values, rank_targets
+from training.value.session_kernels import (
+    Floats,
+    Index,
+    Integers,
+    Span,
+    Tally,
+    add_values,
+)
 from training.value.session_log import SessionLog, session_log
+from training.value.session_votes import add_leave_one_out, rank_targets
 
 AGES = 400
 """Days of age that are distinguished."""
@@ -95,8 +103,7 @@ def values_of(
     tally = Tally(np.zeros(log.sessions), np.zeros(log.sessions, np.int64), np.zeros(AGES), np.zeros(AGES, np.int64))
 
     def add(sessions: Sessions, first: int, last: int) -> None:
-        numbers, bounds = sessions.numbers, np.array([first, last, neighbours], dtype=np.int64)
-        add_values(numbers.table, sessions.table, memory, numbers.votes, log.queries, bounds, work, tally)
+        add_values(_index(sessions, memory), log.queries, Span(first, last, neighbours), work, tally)
 
     _run(log, table or NewestFirst(), add, progress)
     return tally
@@ -107,8 +114,7 @@ def ranks_of(log: SessionLog, table: Table | None = None, progress: Progress = n
     memory, ranks = scratch(NEIGHBOURS, SAMPLE), np.zeros(len(log.query_intervals), dtype=np.int32)
 
     def add(sessions: Sessions, first: int, last: int) -> None:
-        numbers, bounds = sessions.numbers, np.array([first, last, NEIGHBOURS], dtype=np.int64)
-        rank_targets(numbers.table, sessions.table, memory, numbers.votes, log.queries, bounds, ranks)
+        rank_targets(_index(sessions, memory), log.queries, Span(first, last, NEIGHBOURS), ranks)
 
     _run(log, table or NewestFirst(), add, progress)
     return ranks
@@ -119,11 +125,15 @@ def leave_one_out(log: SessionLog, progress: Progress = no_progress) -> Floats:
     memory, values = scratch(SAMPLE, SAMPLE), np.zeros(log.sessions)
 
     def add(sessions: Sessions, first: int, last: int) -> None:
-        numbers, bounds = sessions.numbers, np.array([first, last, NEIGHBOURS, LONGEST], dtype=np.int64)
-        add_leave_one_out(numbers.table, sessions.table, memory, numbers.votes, log.queries, bounds, values)
+        span = Span(first, last, NEIGHBOURS, LONGEST)
+        add_leave_one_out(_index(sessions, memory), log.queries, span, values)
 
     _run(log, NewestFirst(), add, progress)
     return values
+
+
+def _index(sessions: Sessions, memory: Scratch) -> Index:
+    return Index(sessions.numbers.table, sessions.table, memory, sessions.numbers.votes)
 
 
 def reciprocal_ranks(ranks: npt.NDArray[np.int32], longest: int = LONGEST) -> Floats:

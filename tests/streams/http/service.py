@@ -27,7 +27,7 @@ from streams.assets.history import AssetHistory
 from streams.assets.inventory import BrokerFacts
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction, ModelRef
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.http.app import Gate, application
 from streams.http.auth import Clients
 from streams.http.handlers import Backend
@@ -105,7 +105,9 @@ class HttpHarness:
         self.scoring = Scoring(cast("Bundle", self.model), self.recommender, scorer_thread(1))
         model = ModelRef(name="m", version="1")
         language = self.settings.retrieval.language
-        self.engine = Engine(model=model, catalogue=self.live, rules=RULES, list_size=LIST_SIZE, language=language)
+        self.engine = Engine(
+            model=model, catalogue=self.live, rules=RULES, options=EngineOptions(list_size=LIST_SIZE, language=language)
+        )
         self.metrics = Metrics()
         self.health = Health(catalogue_read=True, tables_recovered=True)
         self.owned: dict[str, dict[str, list[int]]] = {OWN_URL: {CHANGELOG: [0, 1]}}

@@ -20,7 +20,7 @@ from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import ModelPin, ModelRef
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics
 from streams.scoring import Scoring
@@ -110,7 +110,7 @@ class ServableFactory:
                 model=ModelRef(name=bundle.name, version=bundle.version),
                 catalogue=live,
                 rules=RULES,
-                list_size=5,
+                options=EngineOptions(list_size=5),
             ),
             scoring=Scoring(
                 bundle,

@@ -28,7 +28,7 @@ from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction, ModelRef, Recommendations, Search
-from streams.engine import Engine
+from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.learned import RecentSessions
@@ -179,7 +179,9 @@ class Harness:
 
 
 def engine(live: LiveCatalogue) -> Engine:
-    return Engine(model=ModelRef(name="m", version="1"), catalogue=live, rules=RULES, list_size=29)
+    return Engine(
+        model=ModelRef(name="m", version="1"), catalogue=live, rules=RULES, options=EngineOptions(list_size=29)
+    )
 
 
 @pytest.fixture
