@@ -14,7 +14,7 @@ from inference.errors import ScoringError
 from inference.kernels.fusion import Exclusions, fuse
 from inference.placements import DEFAULT_OPTIONS, EVERYWHERE, Placement, RankingOptions
 from inference.queries import QueryBatch
-from inference.ranking.choice import Chosen, Rules, choose
+from inference.ranking.choice import SCORE_DECIMALS, Chosen, Rules, choose
 from inference.ranking.explanation import explained, explained_by_sources, positions_of
 from inference.ranking.feature_matrix import Buffer, features
 from inference.ranking.features import FEATURES
@@ -158,7 +158,11 @@ class Recommender:
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             without = self._scorer.score(occluded.features)
             listed = matrix[chosen.positions]
-            own = chosen.scores if weighted is scores else scores[chosen.positions].astype(np.float64)
+            own = (
+                chosen.scores
+                if weighted is scores
+                else scores[chosen.positions].astype(np.float64).round(SCORE_DECIMALS)
+            )
             carried = carried_by(own, without, occluded, listed)
             because = reasons(Shown(chosen.starts, rows, items, carried), batch, catalogue, self._partners)
             names = names_of(shortlists.sources)

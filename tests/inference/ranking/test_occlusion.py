@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inference.pipeline import Recommender
+from inference.placements import Placement
+from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.occlusion import (
     CLICKED,
@@ -24,8 +27,10 @@ from inference.ranking.occlusion import (
     carried_by,
     occlude,
 )
-from inference.retrieval.sources import SOURCES
-from inference.types import Vector
+from inference.retrieval.behaviour import Behaviour, make_sources
+from inference.retrieval.sources import NAMES, SOURCES
+from inference.types import NO_CLAIM, Vector
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 
 pytestmark = pytest.mark.kernel
 
@@ -144,3 +149,19 @@ def test_the_reason_of_a_source_is_that_of_its_feature_group() -> None:
     group_of = {name: kinds.get(group) for group, names in GROUPS.items() for name in names}
     for source in SOURCES:
         assert {group_of[name] for name in source.features} <= {source.reason}
+
+
+class Constant:
+    """A ranker on which no feature has an effect. Its score has more decimals than are published."""
+
+    def score(self, features: Vector) -> Vector:
+        return np.full(len(features), 0.1234564, dtype=np.float32)
+
+
+def test_weights_of_a_placement_give_no_group_a_part_that_it_does_not_have() -> None:
+    sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
+    ranks, batch = Recommender(catalogue_of(unit_vectors(300)), Constant(), sources), QueryBatch.of(queries_of(6), DIM)
+    for placement in (Placement(), Placement(weights={"long_term": 1.0})):
+        lists = ranks.rank(ranks.retrieve(batch, placement=placement))
+        assert len(lists.because) > 0
+        assert set(lists.because) == {NO_CLAIM}
