@@ -19,7 +19,7 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import ItemNumbers, Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.records import Facets
-from inference.retrieval.columns import Changes, Columns, Rows, Weights, arrays_of
+from inference.retrieval.columns import NO_ROWS, Changes, Columns, Rows, Weights, arrays_of
 from inference.retrieval.derived import DerivedValues
 from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
@@ -31,10 +31,7 @@ from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.word_index import WordIndex
 from inference.types import Item, Keys, Query, Vector, stable_key
 
-__all__ = ["Catalogue", "Found"]
-
 EXACT_LIMIT = 100_000
-NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
 class Catalogue:

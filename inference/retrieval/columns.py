@@ -16,6 +16,7 @@ from inference.types import Item, Keys, Vector, label_key, title_key
 
 Rows = npt.NDArray[np.int32]
 """Rows of the catalogue, (n,)."""
+NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
 """Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""

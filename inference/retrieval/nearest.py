@@ -11,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.kernels.nearest import FOREMOST, Request, Scratch, Target, find_nearest, find_nearest_of_rows, vector_of
-from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.columns import NO_ROWS, Columns, Rows
 from inference.retrieval.matching import Matching
 from inference.retrieval.shortlists import Hits
 from inference.retrieval.vectors import Int8Vector
 from inference.types import Vector
 
-NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 NEWEST = 2000
 """Number of new items that an approximate search compares one by one, beside those that it finds."""
 OVERFETCH = 2
@@ -165,5 +164,5 @@ class NeighbourIndex:
         """Return the rows near to an int8 vector (dim,), nearest first."""
         wanted = min(OVERFETCH * limit, len(self._graph))
         if not wanted:
-            return np.empty(0, dtype=np.int32)
+            return NO_ROWS
         return np.asarray(self._graph.search(vector, wanted).keys, dtype=np.int32)

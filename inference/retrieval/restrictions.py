@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inference.queries import RECENT, QueryBatch, is_earlier
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.columns import NO_ROWS, Columns, Rows
 from inference.retrieval.matching import Mask, Matching
 from inference.retrieval.shortlists import Candidates
 from inference.retrieval.sources import NEW, TRENDING
@@ -87,7 +87,6 @@ class Restrictions(NamedTuple):
 
 LAST = 2.0**20
 """A rank greater than those of all sources."""
-NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
 def _last_ranks(rows: Rows, columns: Columns, sources: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -39,6 +39,7 @@ MARKS = {
     Expected.DISORDER: DISORDER,
     Expected.ROBOTS: ROBOT,
 }
+"""The mark of a message that departs from each of these expectations."""
 EXPLAINED = frozenset({Expected.DRIFT, Expected.MEANING})
 """Kinds that another departure of the same field explains."""
 EXAMPLES = 3

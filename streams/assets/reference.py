@@ -9,14 +9,11 @@ import msgspec
 from streams.assets.columns import Column
 from streams.assets.expectations import Expectation, Expected
 from streams.assets.fields import FIELDS, ITEM, REFUSED, Kind
-from streams.assets.measures import Measure, sample_of, shares_of
+from streams.assets.measures import MARKS, Measure, sample_of, shares_of
 from streams.assets.profile import (
     DELAY,
-    DISORDER,
     OTHER_KEYS,
     OTHER_PRODUCERS,
-    ROBOT,
-    UNKNOWN_ITEM,
     Stream,
     StreamProfile,
 )
@@ -41,7 +38,6 @@ DEFAULTS = {
 }
 """Tolerances of expectations that need no reference period; the usual share is 0."""
 PERSONAL_DATA_TOLERANCE = 0.02
-LEARNED_MARKS = {Expected.UNKNOWN_ITEMS: UNKNOWN_ITEM, Expected.DISORDER: DISORDER, Expected.ROBOTS: ROBOT}
 MOST_VALUES = 40
 """Distinct values of a field whose values are expected: the sketch then counts all of them exactly."""
 FREQUENT_SHARE, FREQUENT_COVER = 0.03, 0.5
@@ -174,7 +170,7 @@ def _marks(stream: Stream, profile: StreamProfile) -> list[Expectation]:
         _expectation(
             stream, kind, share=profile.marks[mark] / max(1, profile.readable), tolerance=SHARE_TOLERANCE, sample=sample
         )
-        for kind, mark in LEARNED_MARKS.items()
+        for kind, mark in MARKS.items()
     ]
 
 

@@ -9,19 +9,11 @@ Kernels call these helpers. They change records in place.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import PURCHASE
-from streams.profiles.layout import EARLIER, HABIT, MOST_VARIABLE_BYTES
-
-Record = Any
-"""Record of a structured array. Writing to its fields writes to the array."""
-Array = Any
-int64_of: Any = np.int64
-"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
+from streams.profiles.layout import EARLIER, HABIT, MOST_VARIABLE_BYTES, Array, Record, int64_of
 
 LOW_32_BITS = np.uint64(2**32 - 1)
 _HABIT_BYTES, _FINGERPRINT_BYTES = HABIT.itemsize, 4

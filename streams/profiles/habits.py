@@ -9,8 +9,7 @@ import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.float16 import from_half, to_half
-from streams.profiles.layout import HABITS
-from streams.profiles.updates import Array, Record, int64_of
+from streams.profiles.layout import HABITS, Array, Record, int64_of
 
 HEAVIEST = 60_000.0
 """Largest weight of a habit. A float16 can hold it."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import Scratch
-from streams.profiles.layout import SHARES
+from streams.profiles.layout import SHARES, Array
 
 SMALLEST = np.float32(2.0**-75)
 """Vectors whose largest component is smaller count as zero: a float32 cannot hold the square of their length."""
@@ -19,7 +19,6 @@ TOO_LARGE = np.float32(2.0**127)
 """Limit of the largest component, above which a float32 may overflow."""
 ZERO = np.float32(0.0)
 
-Array = Any
 int32_of: Any = np.int32
 
 

@@ -6,8 +6,6 @@ whether it was stored between two events or not.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 from numba.types import NamedTuple as Tuple
@@ -61,6 +59,8 @@ from streams.profiles.layout import (
     RECENT_QUERIES,
     ROBOT,
     TOPICS,
+    Array,
+    int64_of,
 )
 from streams.profiles.queries import write_bought_before, write_habits, write_rest, write_searches, write_session
 from streams.profiles.teaching import count_event, guess_lesson, note_lesson, weigh
@@ -94,12 +94,6 @@ _scratch = Tuple((float32[::1], float32[::1], int32[::1], float64[::1]), Scratch
 _profiles = Tuple((_profile[::1], int16[:, :, ::1], _habit[:, ::1], uint32[:, ::1]), ProfileBatch)
 _events = Tuple((_event[::1], int8[:, ::1], float32[:, ::1]), EventBatch)
 _answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch)
-
-Record = Any
-"""Record of a structured array. Writing to its fields writes to the array."""
-Array = Any
-int64_of: Any = np.int64
-"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
 
 
 @helper

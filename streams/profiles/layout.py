@@ -17,6 +17,8 @@ A decay of less than 2⁻¹² between two actions, as of the long-term intent wi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -81,7 +83,7 @@ PROFILE = np.dtype(
         ("recent_actions", "u1", RECENT_ITEMS),
         ("dim", "<u2"),
         ("query_lengths", "u1", RECENT_QUERIES),
-        ("reserved_too", "u1", 3),
+        ("reserved", "u1", 3),
         ("event_keys", "<u4", RECENT_EVENTS),
         ("event_offsets", "<u4", RECENT_EVENTS),
         ("event_sources", "<u2", RECENT_EVENTS),
@@ -112,3 +114,9 @@ HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval
 
 Profiles = npt.NDArray[np.void]
 """Records of dtype PROFILE, (n,)."""
+
+Record = Any
+"""Record of a structured array. Writing to its fields writes to the array."""
+Array = Any
+int64_of: Any = np.int64
+"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""

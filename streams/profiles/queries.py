@@ -12,9 +12,8 @@ from inference.kernels.gaps import gap_bucket
 from streams.profiles.batch import ARRIVAL
 from streams.profiles.float16 import from_half
 from streams.profiles.habits import DAY_S, LONGEST_RHYTHM_DAYS
-from streams.profiles.intents import ZERO, Array, copy
-from streams.profiles.layout import RECENT_ITEMS
-from streams.profiles.updates import Record, int64_of
+from streams.profiles.intents import ZERO, copy
+from streams.profiles.layout import RECENT_ITEMS, Array, Record, int64_of
 
 ROUNDING = 0.01
 """More than the error of two float16 up to 2."""

@@ -20,8 +20,7 @@ from typing import Any
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import SEARCH
-from streams.profiles.layout import MOST_EVENTS, ROBOT
-from streams.profiles.updates import Record, int64_of
+from streams.profiles.layout import MOST_EVENTS, ROBOT, Record, int64_of
 
 LEARNED, REPEATED, BY_ROBOT = 0, 1, 2
 """Whether an action teaches, and if not, why."""

@@ -5,8 +5,6 @@ Kernels call these helpers. They change records in place, by the rules in the do
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from inference.kernels.compiler import helper
@@ -22,17 +20,14 @@ from streams.profiles.layout import (
     RECENT_ITEMS,
     RECENT_QUERIES,
     TOPICS,
+    Array,
+    Record,
+    int64_of,
 )
 
 LOW_32_BITS = 2**32 - 1
 NO_KEY = np.uint64(0)
 ZERO = np.float32(0.0)
-
-Record = Any
-"""Record of a structured array. Writing to its fields writes to the array."""
-Array = Any
-int64_of: Any = np.int64
-"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
 
 
 @helper

@@ -12,15 +12,15 @@ from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.batch import Folded
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
+from streams.learned import UNLEARNED
 from streams.outcomes import OK
+from streams.profiles.teaching import BY_ROBOT
 from streams.worker.delivery import timestamp_ms
 
 UNNAMED = "(unnamed)"
 """Producer of messages without the header."""
 MOST_PRODUCER = 64
 """Characters of a producer's name that are kept."""
-ROBOTS = "robot"
-"""Reason in `Folded.unlearned`."""
 
 
 def producer_of(message: Message) -> str:
@@ -58,7 +58,7 @@ def accepted_events(messages: Sequence[Message], folded: Folded, space: str) -> 
             message.partition,
             event.source.timestamp_ms,
             outcome,
-            _MARKS[unknown, reason == ROBOTS],
+            _MARKS[unknown, reason == UNLEARNED[BY_ROBOT]],
             event.vector,
             space,
         )

@@ -37,7 +37,7 @@ PROFILE = np.dtype(
         ("recent_actions", "u1", 24),
         ("dim", "<u2"),
         ("query_lengths", "u1", 3),
-        ("reserved_too", "u1", 3),
+        ("reserved", "u1", 3),
     ],
     align=True,
 )

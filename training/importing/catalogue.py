@@ -9,12 +9,11 @@ import msgspec
 
 from streams.contracts.serde import encode_json, parse_item
 from streams.errors import InvalidEvent
+from training.datasets.files import TITLE_CHARS
 from training.importing.drafts import ItemDraft
 from training.importing.report import Section
 from training.importing.values import NO_PRICE, Price
 
-TITLE_CHARS = 1000
-"""The longest title that the contract allows."""
 FAULTS = {
     "missing_field": "is missing", "wrong_type": "has a wrong type", "wrong_value": "is not valid",
     "out_of_range": "is empty, too long or out of range",
@@ -66,11 +65,6 @@ class Catalogue:
                 self._aliases = {alias: owner for alias, owner in self._aliases.items() if owner != item_id}
             else:
                 yield line
-
-    @property
-    def some_id(self) -> str:
-        """The id of one item, as an example."""
-        return next(iter(self._products), "")
 
 
 def item_line(fields: dict[str, Any], place: str, section: Section) -> bytes | None:

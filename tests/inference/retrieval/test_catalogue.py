@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.kernels.votes import ItemNumbers
-from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlists import Found
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Vector, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, clustered, indexed, item, unit_vectors

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval.behaviour import Behaviour, make_sources
-from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import VectorSource
+from inference.retrieval.shortlists import Found
 from inference.retrieval.sources import (
     CLICKED,
     NAMES,
