@@ -8,7 +8,7 @@ that are equal for a whole list, such as whether the shopper searches, so it nev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -61,20 +61,6 @@ class Network:
             bias=np.concatenate([each.bias for each in networks]),
             output=np.concatenate([each.output for each in networks]) / len(networks),
         )
-
-    def flat(self) -> Floats:
-        """Return all weights as one vector, for a solver."""
-        return np.concatenate([getattr(self, each.name).ravel() for each in fields(self)])
-
-    def like(self, flat: Floats) -> Network:
-        """Return the network of this shape with the weights in `flat`."""
-        parts, start = {}, 0
-        for each in fields(self):
-            shape = getattr(self, each.name).shape
-            size = int(np.prod(shape))
-            parts[each.name] = flat[start : start + size].reshape(shape)
-            start += size
-        return Network(**parts)
 
     def logits(self, x: Floats) -> Floats:
         """Return the logits (n,) of standardised features (n, F)."""

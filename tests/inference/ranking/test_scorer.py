@@ -22,6 +22,7 @@ from inference.ranking.features import FEATURES
 from inference.ranking.scorer import CompiledNetwork, Graph, Scorer, read_weights
 from inference.types import Vector
 from tests.conftest import BUNDLE
+from tests.training.ranker.flat import flat, like
 from training.ranker.network import Calibration, Network, Ranker, to_onnx, unfitted
 
 pytestmark = pytest.mark.kernel
@@ -113,7 +114,7 @@ def test_a_ranker_ignores_features_that_it_was_not_fitted_to(graph: Graph) -> No
 def test_any_network_scores_as_in_the_runtime(seed: int, units: int, width: int) -> None:
     random = np.random.default_rng(seed)
     network = Network.start(width, units, seed)
-    network = network.like(random.normal(scale=0.5, size=network.flat().size))
+    network = like(network, random.normal(scale=0.5, size=flat(network).size))
     calibration = Calibration(float(random.uniform(0.1, 2)), np.zeros(width), float(random.normal()))
     names = tuple(map(str, range(width)))
     ranker = Ranker(names, random.normal(size=width), random.uniform(0.5, 2, width), network, calibration)

@@ -21,6 +21,7 @@ from scipy.optimize import approx_fprime, check_grad
 from inference.errors import BundleError
 from inference.ranking.features import FEATURES
 from tests.conftest import BUNDLE
+from tests.training.ranker.flat import flat, like
 from tests.training.ranker.lists import NAMES, labelled
 from training.ranker.examples import join
 from training.ranker.fit import MEMBERS, PARTS, SHOPPER, choose_decay, fit, logistic
@@ -43,21 +44,21 @@ def test_a_step_follows_the_listwise_loss_of_each_network() -> None:
         lists, Steps(np.array([[0, 1]]), np.array([0.25]), 0, 0.1), fitted, Scratch.of(fitted, 2, longest=4)
     )
 
-    def loss(flat: npt.NDArray[np.floating], start: Network) -> float:
-        logits = start.like(flat).logits(x.astype(np.float64))
+    def loss(parameters: npt.NDArray[np.floating], start: Network) -> float:
+        logits = like(start, parameters).logits(x.astype(np.float64))
         shares = [np.log((weights[own] * np.exp(logits[own])).sum()) for own in slices]
         return float(np.mean([targets[own] @ (total - logits[own]) for own, total in zip(slices, shares, strict=True)]))
 
-    flats = [start.flat() for start in starts]
+    flats = [flat(start) for start in starts]
     assert value == pytest.approx(np.mean([loss(*each) for each in zip(flats, starts, strict=True)]), rel=1e-5)
     # After one step the mean of the slopes is a tenth of the slope, and the step has the length of the rate.
     slopes = fitted._replace(inputs=fitted.moments[0, :4], bias=fitted.moments[0, 4], output=fitted.moments[0, 5])
-    for flat, start, moved, found in zip(flats, starts, fitted.apart(2), slopes.apart(2), strict=True):
-        penalised = start.like(np.ones_like(flat))
-        penalty = Network(penalised.direct, penalised.hidden, 0 * penalised.bias, penalised.output).flat() * 0.1
-        slope = approx_fprime(flat, loss, 1e-6, start) + penalty * flat
-        np.testing.assert_allclose(found.flat(), slope / 10, atol=1e-5)
-        np.testing.assert_allclose(moved.flat(), flat - 0.25 * np.sign(slope), atol=1e-3)
+    for before, start, moved, found in zip(flats, starts, fitted.apart(2), slopes.apart(2), strict=True):
+        penalised = like(start, np.ones_like(before))
+        penalty = flat(replace(penalised, bias=0 * penalised.bias)) * 0.1
+        slope = approx_fprime(before, loss, 1e-6, start) + penalty * before
+        np.testing.assert_allclose(flat(found), slope / 10, atol=1e-5)
+        np.testing.assert_allclose(flat(moved), before - 0.25 * np.sign(slope), atol=1e-3)
 
 
 def test_the_gradient_of_the_logistic_loss_is_correct() -> None:
@@ -74,15 +75,15 @@ def test_one_network_learns_the_orders_of_searching_and_browsing() -> None:
 
 def test_a_ranker_is_a_function_of_its_seed() -> None:
     one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.network.flat(), same.network.flat())
-    assert not np.array_equal(one.network.flat(), other.network.flat())
+    np.testing.assert_array_equal(flat(one.network), flat(same.network))
+    assert not np.array_equal(flat(one.network), flat(other.network))
 
 
 def fingerprint() -> str:
     """Return a digest of a fitted ranker's weights and scores."""
     ranker = fit(labelled(FEATURES, lists=1500))
     return sha256(
-        ranker.network.flat().tobytes() + ranker.score(np.eye(len(FEATURES), dtype=np.float32)).tobytes()
+        flat(ranker.network).tobytes() + ranker.score(np.eye(len(FEATURES), dtype=np.float32)).tobytes()
     ).hexdigest()
 
 

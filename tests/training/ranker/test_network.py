@@ -12,6 +12,7 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.ranking.scorer import Scorer
+from tests.training.ranker.flat import flat, like
 from training.ranker.network import Calibration, Network, Ranker, feature_names, to_onnx, unfitted
 
 NAMES = ("one", "two", "three")
@@ -20,7 +21,7 @@ NAMES = ("one", "two", "three")
 def ranker(seed: int, units: int) -> Ranker:
     rng = np.random.default_rng(seed)
     network = Network.start(3, units, seed)
-    network = network.like(rng.normal(size=network.flat().size))
+    network = like(network, rng.normal(size=flat(network).size))
     calibration = Calibration(float(rng.uniform(0.1, 3)), rng.normal(size=3) * (0, 0, 1), float(rng.normal()))
     return Ranker(NAMES, rng.normal(size=3), rng.uniform(0.1, 3, size=3), network, calibration)
 
@@ -51,9 +52,3 @@ def test_the_graph_equals_the_formula(seed: int, units: int) -> None:
 def test_an_unfitted_ranker_scores_all_candidates_equally() -> None:
     scores = scorer(unfitted(NAMES)).score(np.random.default_rng(1).normal(size=(9, 3)).astype(np.float32))
     assert set(scores.tolist()) == {0.5}
-
-
-@given(seed=st.integers(0, 99), units=st.integers(0, 4))
-def test_a_network_round_trips_through_its_vector(seed: int, units: int) -> None:
-    network = Network.start(3, units, seed)
-    np.testing.assert_array_equal(network.like(network.flat()).flat(), network.flat())

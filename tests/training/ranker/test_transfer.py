@@ -11,6 +11,7 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 pytest.importorskip("scipy", reason="needs the extra `train`")
 
 from inference.ranking.features import FEATURES
+from tests.training.ranker.flat import flat
 from tests.training.ranker.lists import labelled
 from training.ranker.examples import Examples, join
 from training.ranker.fit import fit
@@ -48,7 +49,7 @@ def test_each_shop_is_tested_by_a_ranker_of_the_others() -> None:
     for name, own in SHOPS.items():
         others = join([each for shop, parts in SHOPS.items() if shop != name for each in parts])
         expected = fit(others, decay=WEAK.decay, units=WEAK.units)
-        np.testing.assert_array_equal(found.rankers[WEAK][name].network.flat(), expected.network.flat())
+        np.testing.assert_array_equal(flat(found.rankers[WEAK][name].network), flat(expected.network))
         assert found.found[WEAK][name] == ndcg(expected, own)
     assert sum(steps) == lists_fitted(SHOPS, [WEAK])
 
