@@ -155,9 +155,13 @@ class Recommender:
         with self._stage("explain"):
             rows = candidates.rows[chosen.positions]
             items = list(map(catalogue.item, rows.tolist()))
+            # The ranker scores each listed item again without one group of features at a time. All runs of a batch
+            # share one call, and the memory belongs to this object, so only one thread may rank.
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             without = self._scorer.score(occluded.features)
             listed = matrix[chosen.positions]
+            # Reasons come from the ranker's own probabilities, rounded as those without a group are. With weights of
+            # the placement, `chosen.scores` has the weights in it.
             own = (
                 chosen.scores
                 if weighted is scores
@@ -261,6 +265,7 @@ def retrieve(
         return merge(names, batch, catalogue, find(sources, batch, catalogue, limit), most)
     restrictions = Restrictions.of(batch, catalogue)
     hits = no_hits(len(batch), len(sources), limit)
+    # Queries with equal filters are searched together. Their results go back to the queries' places in the batch.
     for places, matching in restrictions.groups:
         view = catalogue if matching is None else catalogue.restricted(matching)
         found = find(sources, batch if len(places) == len(batch) else batch.take(places), view, limit)

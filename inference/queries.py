@@ -130,6 +130,7 @@ class QueryBatch:
         for place, own in enumerate(filters):
             keys = [self.exclude[starts[place] : starts[place + 1]]]
             if own:
+                # These filters want the items of the session as well, also those before the last 24.
                 if not excludes_session(own):
                     keys, records[place]["earlier_length"] = [], 0
                 if any(each.exclude_bought for each in own):
@@ -149,6 +150,7 @@ class QueryBatch:
         """Return the same queries, of which those that are no search exclude the items that the shopper bought."""
         excluded = [
             np.concatenate([own, _bought(record)]) if record["searching"] == 0 else own
+            # The last start is the end of all keys, so `split` returns an empty part more than there are records.
             for own, record in zip(np.split(self.exclude, self.exclude_starts[1:]), self.records, strict=False)
         ]
         return replace(
@@ -174,6 +176,7 @@ class QueryBatch:
     @classmethod
     def joined(cls, batches: Sequence[QueryBatch]) -> QueryBatch:
         """Return the queries of several batches, at least one, as one batch."""
+        # Starts count within their batch. The lengths do not, so the new starts are the sums of all lengths.
         lengths = [np.diff(each.exclude_starts) for each in batches]
         return cls(
             records=np.concatenate([each.records for each in batches]),
@@ -212,6 +215,7 @@ class QueryBatch:
 
 def is_earlier(record: np.void, keys: Keys) -> npt.NDArray[np.bool_]:
     """Return which of some items (n,) the query's shopper saw earlier in a long session, before `session`."""
+    # A record has only the lowest 32 bits of these keys, so the keys are cut to 32 bits as well.
     earlier = record["earlier"][: record["earlier_length"]]
     return np.isin(keys.astype(np.uint32), earlier) if len(earlier) else np.zeros(len(keys), dtype=np.bool_)
 

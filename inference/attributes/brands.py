@@ -82,6 +82,7 @@ class Brands:
         for at in range(min(LEADING, len(words))):
             if words[at] in _FOR:
                 return None
+            # The longest first: `Black & Decker` must not be found as a brand `Black`.
             for length in range(min(MOST_WORDS, len(words) - at), 0, -1):
                 spelling = self.spelling(words[at : at + length])
                 if spelling is not None:

@@ -48,6 +48,7 @@ def derive(item: Item, names: Collection[str] = NAMES, brands: Brands | None = N
     if not wanted:
         return ()
     title = clean(item.title[:CHARS_READ], MAX_TITLE_CHARS)
+    # Sizes and colours need the brand also if it is not wanted itself: a brand such as `Orange` is no colour.
     brand = None if brands is None or BRAND in given else brands.find(title)
     words = () if brand is None else brand.words
     texts = [Text(title.lower(), is_title=True, brand=words or brand_words(readable(item.brand or "")))]

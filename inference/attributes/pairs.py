@@ -71,6 +71,7 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def score(self, features: Sequence[float]) -> float:
         """Return the probability that a pair is the same product."""
         logit = self.bias + sum(self.weights[name] * value for name, value in zip(FEATURES, features, strict=True))
+        # Beyond ±50 the probability is 0 or 1 in float64, and `exp` would overflow above 709.
         return 1 / (1 + exp(-max(-50.0, min(50.0, logit))))
 
 
@@ -167,6 +168,7 @@ def _values(item: Item) -> dict[str, str]:
 
 
 def _core(folded: str, models: Sequence[str]) -> frozenset[str]:
+    # Cut everything in which variants differ out of the title. Parts may overlap, so `at` never goes back.
     spans = [(each.start, each.end) for each in (*amounts(folded), *counts(folded))]
     spans += [(each.start, each.end) for each in colours(folded)]
     sides = dimensions(folded)

@@ -108,6 +108,7 @@ def number_of(text: str) -> float:
     whole, comma, rest = text.rpartition(",")
     if not comma:
         return float(text)
+    # `25,4` and `0,125` are decimal commas. Three digits after a comma, as in `1,000`, are thousands.
     is_decimal = "," not in whole and "." not in rest and (len(rest) != 3 or whole == "0")
     return float(f"{whole}.{rest}" if is_decimal else text.replace(",", ""))
 

@@ -127,6 +127,8 @@ def _candidates(facts: Sequence[Facts], words: TitleWords) -> Iterator[list[int]
     for at, each in enumerate(facts):
         shared: dict[int, float] = defaultdict(float)
         for word in sorted(each.words):
+            # Only later items, so that each pair is compared once. The sum over sorted words has the same rounding in
+            # every process.
             for other in holders.get(word, ()):
                 if other > at:
                     shared[other] += words.weight(word)

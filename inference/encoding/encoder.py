@@ -73,6 +73,7 @@ class TextEncoder:
             tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         except (TypeError, UnicodeEncodeError) as error:
             raise ScoringError(f"encode: required texts of valid Unicode, got: {error}") from error
+        # A batch is as wide as its longest text, so texts of similar length waste least. Callers get them by position.
         by_length = np.argsort([len(ids) for ids in tokens], kind="stable")
         for start in range(0, len(tokens), BATCH):
             rows = by_length[start : start + BATCH]

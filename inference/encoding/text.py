@@ -27,6 +27,7 @@ def clean(text: str, limit: int) -> str:
     line = _folded(text)
     if len(line) <= limit:
         return line
+    # One character more than the limit: if that is the space, the last word is whole.
     head = line[: limit + 1]
     at_word, _, _ = head.rpartition(" ")
     return at_word or head[:limit]

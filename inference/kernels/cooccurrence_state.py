@@ -107,9 +107,11 @@ def is_sound(words: Any, first: int, last: int) -> bool:
     integers, floats = words.view(np.int64), words.view(np.float64)
     if not (0.0 < floats[first + 1] < np.inf and 0.0 <= floats[first + 4] < np.inf):
         return False
+    # The landmark and the newest time. Beyond LATEST_MS their difference would not fit into 64 bits.
     for word in (first + 2, first + 3):
         if not -LATEST_MS <= integers[word] <= LATEST_MS:
             return False
+    # The words before the texts. Version 2 lacks the shoppers: a word less for each item before and each query.
     lists = HEADER + 3 * befores + 3 * positions + 4 * queries
     if is_former:
         lists -= befores + queries
@@ -192,6 +194,8 @@ def pack(item: Any, words: Any) -> int:
     integers[2] = item["landmark_ms"]
     integers[3] = item["latest_ms"]
     floats[4] = item["weight"]
+    # The lists have the order of the module's description. `is_sound` and `unpack` compute the same places from the
+    # three numbers in the first word.
     at = HEADER
     for row in range(item["befores"]):
         words[at + row] = item["before"][row]

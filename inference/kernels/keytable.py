@@ -63,6 +63,7 @@ def key_table(capacity: int) -> KeyTable:
 @helper
 def place_of(table: KeyTable, key: np.uint64) -> int:
     """Return the place of a key in the hash table, or the empty place where it belongs."""
+    # The number of places is a power of two, so the mask takes the remainder.
     mask = len(table.places) - 1
     place = np.int64(key & np.uint64(mask))
     # The loop ends: at least half of the places are free.
@@ -159,6 +160,7 @@ def copy_keys(table: KeyTable, larger: KeyTable) -> None:
         larger.entries[number]["references"] = table.entries[number]["references"]
         # The stack of free numbers is in the same rows, so it is copied with them.
         larger.entries[number]["free"] = table.entries[number]["free"]
+        # A free number keeps the key that it had last. Only keys in use get a place.
         if table.entries[number]["references"] > 0:
             place = place_of(larger, table.entries[number]["key"])
             larger.places[place]["key"] = table.entries[number]["key"]

@@ -128,6 +128,7 @@ def find_nearest(
     searches, pools = scratch.searches, scratch.sizes
     for first in range(0, len(vectors), LISTS):
         present, number = arrange(first, vectors, inverse_norms, scratch)
+        # Without a vector or a limit there are no rounds: the searches below write empty hits.
         for start in range(0, used if present > 0 and limit > 0 else 0, BLOCK):
             length = min(BLOCK, used - start)
             multiply(columns, start, length, scratch.factors, present, scratch.products)

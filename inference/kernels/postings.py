@@ -150,6 +150,7 @@ def clear(index: Postings, number: int) -> None:
     if held["capacity"] > 0:
         free_block(index, held["start"], held["capacity"])
     held["capacity"] = held["length"] = held["is_sorted"] = 0
+    # The number goes to another key, whose list must not inherit what this one dropped.
     held["dropped"], held["dropped_key"] = NONE_DROPPED, np.uint64(0)
 
 

@@ -93,6 +93,7 @@ def sort_best_first(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
     Shell's sort with the gaps of Ciura 2001, doi:10.1007/3-540-44669-9_12. For a few hundred entries it is as fast as
     quicksort, and it needs no other memory.
     """
+    # Ciura's gaps end at 701. Greater ones grow by 9/4 here, and `next_gap` shrinks them by the same factor.
     gap = 701
     while gap < size:
         gap = 9 * gap // 4

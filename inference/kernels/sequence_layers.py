@@ -94,6 +94,7 @@ def normalise(vector: Vector, scale: Vector, offset: Vector, out: Vector) -> Non
     for place in range(len(vector)):
         mean += vector[place]
     mean /= size
+    # A second pass: the mean of the squares minus the square of the mean would lose most digits of float32.
     variance = np.float32(0)
     for place in range(len(vector)):
         variance += (vector[place] - mean) * (vector[place] - mean)

@@ -115,6 +115,8 @@ def session_items(query: np.void, numbers: KeyTable, most: int, session: npt.NDA
         if count == most:
             break
         key = query["session"][at] if in_session else query["recent"][at]
+        # A session repeats items. Each counts once, at its newest place: a scan of so few entries costs less than a
+        # table.
         known = False
         for other in range(count):
             known = known or session[other]["key"] == key
@@ -143,6 +145,7 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
     The `count` items of the session are left out.
     """
     for at in range(count):
+        # This also resets the sums of the session's items, which the loop below skips.
         item = votes.session[at]["item"]
         if item >= 0:
             votes.sums[item] = UNTOUCHED

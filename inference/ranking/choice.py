@@ -160,6 +160,7 @@ def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, 
     """Fill `chosen`, list by list."""
     records, candidates, scores = scored
     starts, rows = candidates.starts, candidates.rows
+    # A copy, because `_put_same_titles_last` lowers scores. The published scores are those of the ranker.
     for at in range(len(rows)):
         scratch.scores[at] = scores[at]
     for query in range(len(records)):
@@ -219,6 +220,8 @@ def _put_same_titles_last(rows: Rows, columns: Columns, scratch: _Scratch, start
             of_title[slot] = at
         elif scores[at] > scores[other]:
             of_title[slot] = at
+            # −1 / (1 + s) is below 0 and rises with s. So the other variants come after all other titles, in their own
+            # order.
             scores[other] = np.float32(-1) / (np.float32(1) + scores[other])
         else:
             scores[at] = np.float32(-1) / (np.float32(1) + scores[at])

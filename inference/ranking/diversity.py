@@ -48,6 +48,7 @@ def diversify(
     relevance, nearest, compared = scratch
     for each in range(len(rows)):
         relevance[each] = (np.float32(1) - diversity) * scores[each] / max(scores[0], np.float32(1e-9))
+        # A cosine is at least −1, so the first bound is never too low.
         nearest[each], compared[each] = -1, 0
     taken = np.int32(-1)
     if len(chosen):
@@ -57,6 +58,8 @@ def diversify(
             best, greatest = -1, np.float32(-np.inf)
             for each in range(len(rows)):
                 worth = relevance[each] - diversity * nearest[each]
+                # Only a greater value replaces the best so far. Rows are in the order of their scores, so ties go to
+                # the better score.
                 if compared[each] != taken and (best < 0 or worth > greatest):
                     best, greatest = each, worth
             # The greatest bound is up to date, so no other candidate has a greater value.

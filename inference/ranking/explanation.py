@@ -46,6 +46,8 @@ def contributions(features: Vector, score: Callable[[Vector], Vector]) -> tuple[
     base = float(logits[0])
     rising, falling = logits[1:].reshape(2, number, width)
     added = np.diff(rising, axis=1, prepend=base)
+    # `upto.T` begins with all features and loses them one by one. Reversed, it adds them from the last one on. The
+    # differences are turned back to the order of the features.
     added += np.diff(falling[:, ::-1], axis=1, prepend=base)[:, ::-1]
     return base, added / 2
 
@@ -53,6 +55,7 @@ def contributions(features: Vector, score: Callable[[Vector], Vector]) -> tuple[
 def positions_of(shortlists: Shortlists, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Return the positions of listed rows among the candidates of the only query of `shortlists`."""
     candidates = shortlists.candidates.rows
+    # Candidates are in retrieval order. `searchsorted` needs a sorted view of them.
     order = np.argsort(candidates)
     return np.asarray(order[np.searchsorted(candidates, rows, sorter=order)])
 

@@ -147,6 +147,7 @@ def _fill(
         number = _take_vectors(queries, columns, query, compared, scratch)
         _mark(record, scratch.marks)
         newest = -1
+        # From the oldest to the newest, so that the newest item that the catalogue has is assigned last.
         for place in range(compared - 1, -1, -1):
             if last[place] >= 0:
                 newest = int(last[place])

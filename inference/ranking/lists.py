@@ -95,6 +95,7 @@ def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: s
                 items.append(item)
         starts.append(len(items))
     shown = np.array(positions, dtype=np.int64)
+    # A bit for each source that proposed the item, as in `Chosen.sources`.
     bits = (candidates.ranks[shown] > 0) @ (1 << np.arange(len(shortlists.sources)))
     return Lists(
         starts=np.array(starts, dtype=np.int64),

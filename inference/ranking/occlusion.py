@@ -159,11 +159,14 @@ def _carried(
     each = 0
     for place in range(len(scores)):
         whole, total, greatest, best = _logit(scores[place]), 0.0, 0.0, NOTHING
+        # `places` rises, so one pointer passes the occluded candidates of all items.
         while each < len(places) and places[each] == place:
             left = rounded(without[each])
             # The logit falls only if the score does.
             if left < scores[place]:
                 fall = whole - _logit(left)
+                # A group whose sentence would be false counts in the total, so its part is not credited to another
+                # group.
                 total += fall
                 if fall > greatest and _is_true(groups[each], features[place]):
                     greatest, best = fall, groups[each]

@@ -60,6 +60,7 @@ class Behaviour:
         if neighbours:
             self.transitions.learn(neighbours)
             self.clicked.learn(neighbours)
+        # A record without weight deletes the item's record, so it shows no action.
         seen = {record.key for record in neighbours if record.weight > 0}
         return seen.union(*(record.items for record in sessions))
 

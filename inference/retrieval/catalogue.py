@@ -106,6 +106,7 @@ class Catalogue:
     @property
     def row_of(self) -> npt.NDArray[np.int32]:
         """The row of each item number, (capacity of the numbers,), -1 for an item that the catalogue lacks."""
+        # Catalogues and behaviour share the numbers, so their table may have grown meanwhile.
         missing = self.numbers.capacity - len(self._row_of)
         if missing > 0:
             self._row_of = np.concatenate([self._row_of, np.full(missing, -1, dtype=np.int32)])
@@ -150,6 +151,7 @@ class Catalogue:
             raise ValueError(f"vector of {item.item_id!r}: required shape ({self.dim},), got {vector.shape}")
         key = stable_key(item.item_id)
         row = self.row(key)
+        # A new price or title leaves the vector as it is. Then nothing that is made from vectors is made again.
         known = row is not None and np.array_equal(self.columns.vectors[row], vector)
         if row is None:
             row = self._new_row(key)
@@ -246,6 +248,7 @@ class Catalogue:
 
     def restricted(self, matching: Matching) -> Catalogue:
         """Return a view, for one batch, in which only these rows are available."""
+        # A shallow copy shares all arrays. Only the mask of available rows differs.
         view = copy(self)
         view.columns, view._matching = self.columns._replace(available=matching.mask), matching
         return view

@@ -107,6 +107,7 @@ class Clicked:
         return SearchRecords(
             texts=dict(self._texts),
             search_keys=self._searches.table.entries["key"].copy(),
+            # A free slot still has the key of its last item. 0 marks it as free.
             item_keys=np.where(entries["references"] > 0, entries["key"], np.uint64(0)),
             at_ms=table.newest.slots["at_ms"].copy(),
             related=table.related.copy(),
@@ -132,6 +133,7 @@ class Clicked:
             kept = kept[matches.shares[kept] >= np.partition(matches.shares[kept], -NEAR)[-NEAR]]
         keys = self._searches.table.entries["key"][matches.documents]
         kept = kept[np.lexsort((keys[kept], matches.shares[kept]))[-NEAR:]]
+        # By key, so that every worker adds the votes in the same order: a sum of floats depends on it.
         kept = kept[np.argsort(keys[kept])]
         return matches.documents[kept].astype(np.int32), matches.shares[kept]
 

@@ -99,12 +99,15 @@ class Columns(NamedTuple):
 
     def clear(self, row: int) -> None:
         """Make a row ready for the next item."""
+        # The other columns may keep the values of the former item: nothing reads a row that is not available, and
+        # `fill` writes them for the next item.
         self.available[row] = self.seen[row] = False
         self.popularity[row] = self.lasting[row] = 0.0
 
     def grown(self) -> Columns:
         """Return a copy with twice the capacity."""
         capacity, dim = self.vectors.shape
+        # `blocks` counts blocks of rows, the other columns rows. Copying by each column's own length works for both.
         larger = Columns.empty(2 * capacity, dim)
         for name in self._fields:
             column = getattr(self, name)

@@ -63,6 +63,7 @@ class Cooccurrence:
             raise ValueError(f"capacity: required at least 1, got {limits.capacity}")
         longest = int(limits.postings * SLACK)
         block = block_size(longest + 1)
+        # An entry of a list is the slot of a record and the column of the relation in one integer, see `Bounds`.
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
         bounds = Bounds(limits.capacity, limits.postings, longest, block, bits, float(limits.half_life_ms))
@@ -87,6 +88,7 @@ class Cooccurrence:
         decay = np.exp2((at_ms - at_ms.max()) / table.bounds.half_life_ms)
         actions = float((table.owners["total"][slots] * decay).sum())
         pairs = float((table.weights[slots].sum(axis=1) * decay).sum())
+        # M² / (2 C): times the weight of a pair, divided by m(i) m(j), this is the pair's lift.
         expected = actions * actions / (2 * pairs) if pairs > 0 else 0.0
         return Claims(least, expected, table.owners[newest : newest + 1].copy())
 

@@ -53,6 +53,7 @@ class Values(Generic[Value]):
     def counts(self, rows: npt.NDArray[np.int32]) -> dict[Value, int]:
         """Return how many of some rows have each value."""
         held = self._codes[rows]
+        # Counting by number costs a place for each value. With few rows and many values, sorting the rows costs less.
         if len(self._values) <= 4 * len(rows):
             numbers = np.bincount(held)
             codes = np.flatnonzero(numbers)
@@ -68,6 +69,8 @@ class Values(Generic[Value]):
         return mask
 
     def _forget_unused(self) -> None:
+        # `unique` gives the numbers that rows still use, and for each row the place of its number among them. The
+        # appended 0 keeps number 0 for "no value", also if every row has one.
         used, numbers = np.unique(np.append(self._codes, np.int32(0)), return_inverse=True)
         self._codes = numbers[:-1].astype(np.int32)
         self._values = [self._values[code] for code in used.tolist()]
@@ -158,6 +161,8 @@ class DerivedColumns:
         changed: set[Words] = set()
         old = self._rows.pop(row, None)
         if old is not None:
+            # Count the row's former brand no longer before its new one is counted. `changed` collects the brands that
+            # became known or unknown on the way.
             changed.add(self._brands.remove(old.brand) or ())
             for word in old.words:
                 self._waiting[word].discard(row)

@@ -34,6 +34,7 @@ def facets_of(rows: Rows, matcher: Matcher) -> Facets:
     """Return the facets of the items in some rows of the catalogue of a matcher, each row once."""
     paths: Counter[tuple[str, ...]] = Counter()
     for path, count in matcher.paths.counts(rows).items():
+        # An item counts in its category and in every category above it, as a filter by one of these finds it.
         for length in range(1, len(path) + 1):
             paths[path[:length]] += count
     return Facets(
@@ -120,6 +121,7 @@ def _round_ends(rising: npt.NDArray[np.float64]) -> list[float]:
     wanted = (ninth - tenth) / RANGES
     if wanted <= 0:
         return [low, high]
+    # The least round step, 1, 2 or 5 times a power of ten, that is not below the wanted one.
     power = 10.0 ** floor(log10(wanted))
     step = next(each * power for each in _STEPS if each * power >= wanted)
     ends = [round(at * step, 6) for at in range(floor(tenth / step), floor(ninth / step) + 2)]

@@ -57,6 +57,7 @@ class ItemGroups:
         """Write the seller of an item. A new item is protected."""
         numbers = self._numbers
         self.sellers[row] = NO_SELLER if seller is None else numbers.setdefault(seller, len(numbers))
+        # Until the next `refresh` finds out: a new item has no action yet.
         self.is_protected[row] = True
 
     def refresh(self, columns: Columns, now_s: float) -> None:

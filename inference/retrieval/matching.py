@@ -102,6 +102,8 @@ class Matcher:
 
     def changed(self, row: int, item: Item | None) -> None:
         """Register the item of a row, None for none."""
+        # Any change may add a row to a mask or take one from it, so all masks are evaluated again when they are needed
+        # next.
         self._masks.clear()
         for each in (self.paths, self.brands, self.currencies, self.prices):
             each.put(row, item)
@@ -128,6 +130,8 @@ class Matcher:
         if any(each.in_stock for each in filters):
             own[:] = columns.available[:used]
         else:
+            # Filters that accept items out of stock start from all rows that hold an item. Empty rows have no value
+            # here.
             own[:] = self._codes(("held",), lambda _: True, items).rows_with(bool, used)
         for each in filters:
             if each.in_stock is not None:
@@ -162,6 +166,7 @@ class Matcher:
             if standard is not None:
                 met |= self.derived.having(standard, values, used)
             mask &= met
+        # Prices are compared as numbers, whatever their currency: a filter that means one currency names it.
         if conditions.min_price is not None or conditions.max_price is not None:
             prices = self.prices.values[:used]
             # A comparison with NaN, the price of an item without one, is false.

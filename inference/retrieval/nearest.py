@@ -86,10 +86,14 @@ class NearestItems:
         """
         vectors, inverse_norms = queries
         selected = None if matching is None else matching.rows
+        # Compare every row of a small catalogue, and of a large one until its graph is complete: a search by the graph
+        # would not find the items that it lacks.
         if selected is None and (self._graph is None or self._unindexed):
             scratch = self._memory(vectors.shape[2], tuple(requests), hits.limit)
             find_nearest(columns, used, vectors, inverse_norms, scratch, hits)
             return
+        # Of the nearest rows about matching.number / used pass the filter, so request more by the inverse of this
+        # share.
         wanted = hits.limit if matching is None else hits.limit * used // max(matching.number, 1)
         for query in range(len(vectors)):
             near: dict[int, Rows] = {}
@@ -98,11 +102,13 @@ class NearestItems:
                 if present < 0:
                     continue
                 vector = vectors[query, present]
+                # Several requests may refer to one vector. The graph is searched once for it.
                 if present not in near:
                     near[present] = self._candidates(vector, wanted) if selected is None else selected
                 target = Target(vector, inverse_norms[query, present], slot == FOREMOST)
                 rows = near[present]
                 if target.only_new and selected is None:
+                    # The union has each row once: the kernel writes every row that it is given.
                     rows = np.union1d(rows, self._newest_unseen(columns, used, matching))
                 find_nearest_of_rows(columns, target, rows, hits, query, place)
 

@@ -41,6 +41,7 @@ class Restrictions(NamedTuple):
         for place, filters in enumerate(batch.filters):
             own = catalogue.find_matching(filters) if filters else None
             excluded = batch.exclude[slice(*batch.exclude_starts[place : place + 2].tolist())]
+            # The mask loses rows, so it may now be small enough that `Matching` lists them.
             if own is not None and len(excluded) > RECENT:
                 mask = own.mask.copy()
                 _clear(mask, excluded, catalogue)
@@ -65,6 +66,7 @@ class Restrictions(NamedTuple):
             rows = NO_ROWS
             if matching is not None and missing > 0 and matching.number > starts[place + 1] - starts[place]:
                 mask = matching.mask.copy()
+                # What is left after this are matching rows that no source found and that the query may list.
                 mask[candidates.rows[starts[place] : starts[place + 1]]] = False
                 _clear(mask, batch.exclude[slice(*batch.exclude_starts[place : place + 2].tolist())], catalogue)
                 rows = np.flatnonzero(mask).astype(np.int32)
@@ -74,6 +76,8 @@ class Restrictions(NamedTuple):
         lengths = np.array(list(map(len, added)), dtype=np.int64)
         if not lengths.any():
             return candidates
+        # Added rows go to the end of their query's candidates: `insert` places them before the first candidate of the
+        # next query, in the order given.
         at = np.repeat(candidates.starts[1:], lengths)
         rows = np.concatenate(added)
         return Candidates(

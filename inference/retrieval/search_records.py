@@ -54,6 +54,7 @@ class SearchRecords(NamedTuple):
         """Return the searches with their items."""
         slots, columns = ((self.weights > 0) & (self.item_keys > 0)[:, None]).nonzero()
         at_ms = self.at_ms[slots]
+        # Records are as of different times. Their weights become comparable when all decay to the newest one.
         decay = np.exp2((at_ms - at_ms.max(initial=np.iinfo(np.int64).min)) / self.half_life_ms)
         numbers, searches = np.unique(self.related[slots, columns], return_inverse=True)
         texts = [self.texts[key] for key in self.search_keys[numbers].tolist()]

@@ -45,6 +45,8 @@ class SequenceModel:
         """Return the residuals of items by stable key, float32 (m, width); 0 for an item without one."""
         found = np.zeros((len(keys), self.width), dtype=np.float32)
         if len(self.keys):
+            # `searchsorted` gives the place where a key would be. A key that is not there is told apart by the
+            # comparison.
             places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             known = self.keys[places] == keys
             found[known] = self.residuals[places[known]]
@@ -72,6 +74,8 @@ class SequenceSource:
             self._searched = place, hits.limit
             self._scratch = Scratch.of(self._model.width, [(SHORT_TERM, place)], hits.limit)
         items = self._items
+        # The search of nearest items runs on the model's own vectors: the same rows, availability and keys, other
+        # vectors.
         columns = catalogue.columns._replace(
             vectors=items.vectors, blocks=items.blocks, inverse_norms=items.inverse_norms
         )
@@ -90,6 +94,7 @@ class SequenceSource:
     def _apply_changes(self, catalogue: Catalogue) -> None:
         """Make the vectors of the items that are new or changed since the last call."""
         changes = catalogue.changes
+        # Another catalogue: none of the vectors belongs to its rows.
         if self._changes is not changes:
             self._changes, self._applied = changes, 0
             self._items = _empty(len(changes.at), self._model.width)

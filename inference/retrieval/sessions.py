@@ -92,6 +92,8 @@ class Sessions:
             starts,
             np.fromiter(chain.from_iterable([record.items for record in records]), np.uint64, int(starts[-1])),
         )
+        # The kernel cannot allocate. It stops before a record that may not fit, and goes on after the arrays have
+        # grown.
         done = 0
         while done < number:
             self._reserve()

@@ -122,5 +122,7 @@ class Shortlists:
         """Return each candidate's weight at the placement, float32 (C,): the greatest of its sources, or else 1."""
         weights = np.array([self.placement.weights.get(name, 1.0) for name in self.sources], dtype=np.float32)
         proposed = self.candidates.ranks > 0
+        # -1 stands for a source that did not propose the item. A candidate that no source proposed keeps -1 and counts
+        # 1: one that fills up a filtered list may have none.
         greatest = np.where(proposed, weights, np.float32(-1)).max(axis=1, initial=-1)
         return np.where(greatest < 0, np.float32(1), greatest).astype(np.float32)

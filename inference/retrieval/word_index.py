@@ -77,6 +77,7 @@ class Postings:
         places = np.flatnonzero(self.values == value)
         if len(places):
             self._length -= 1
+            # The last entry fills the gap. The order does not matter: scores are sums by document.
             self._values[places[0]] = self._values[self._length]
 
 
@@ -101,6 +102,7 @@ class SparseIndex:
         while number >= len(self._lengths):
             self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
             self._scratch = scratch(len(self._lengths))
+        # Each change alters the mean length, so the norms of all documents are computed again at the next search.
         self._lengths[number], self._norms = document.length, None
         self._documents += 1
         self._total_length += document.length
@@ -133,6 +135,7 @@ class SparseIndex:
         The share is Σ score(word) / Σ greatest score(word). A word that no document has lowers it as the rarest word
         would. A document's score for a word is that of its best reading.
         """
+        # A mapping: a word that is typed twice counts once.
         search = self._as_arrays({word: self._weight(word) for word in searched})
         most = min(len(search.postings), self._documents)
         documents, shares = np.empty(most, dtype=np.int64), np.empty(most)

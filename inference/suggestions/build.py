@@ -177,8 +177,10 @@ class SuggestionBuilder:
             spelling = self._spelling(text)
             if spelling is None:
                 continue
+            # Between 0 and PHRASE_WEIGHT · weight, so phrases only fill up behind what shoppers search for.
             popularity = PHRASE_WEIGHT * weight * log1p(len(held)) / log1p(len(items))
             group = groups.setdefault(spelling.same, _Group(*spelling))
+            # A search keeps the spelling that shoppers use. Among phrases alone, the more popular spelling is shown.
             if not group.searches:
                 group.show(spelling, popularity)
             if popularity > group.phrase:

@@ -74,6 +74,7 @@ def publishable(text: str, blocked: BlockList) -> str | None:
         return None
     if _EMAIL.search(clean) or _URL.search(clean) or _DIGITS.search(clean):
         return None
+    # Signs without a form would make two suggestions look alike, or hide the end of one.
     if not clean.isascii() and any(unicodedata.category(char) in _UNSEEN for char in clean):
         return None
     return None if not match_key(clean) or blocked.blocks(clean) else clean

@@ -75,6 +75,7 @@ def indexed_words(key: str) -> set[str]:
     for word in words:
         if is_unspaced(word):
             found.update(word[at:] for at in range(1, min(len(word), LONGEST_RUN)))
+    # A shopper who leaves a space out ("usbcable") finds the words that are written apart.
     found.update(map("".join, pairwise(words)))
     return found
 

@@ -155,6 +155,8 @@ class _Level:
         pairs = np.unique(numbers * span + owners[places])
         counts = np.bincount(pairs // span, minlength=len(first))
         frequent = counts >= FEWEST_ITEMS
+        # Phrases of one item alone lose their number. So a longer phrase can only grow from one that several items
+        # have, and the numbers of all levels stay small enough for `codes`.
         renumbered = np.where(frequent, np.cumsum(frequent) - 1, -1)
         at = np.full(len(codes) + 1, -1, np.int64)
         at[places] = renumbered[numbers]
@@ -212,6 +214,7 @@ def _borders(tokens: Numbers, is_word: npt.NDArray[np.bool_], vocabulary: int) -
 
     # The last token is a break, so it is also the one before the first.
     following = np.roll(tokens, -1)
+    # Shares of a word's own occurrences, so that frequent and rare words are judged alike.
     seen, ends = count(is_word), count(is_word & (following == _BREAK))
     inner = is_word & (following != _BREAK)
     pairs, counts = np.unique(tokens[inner] * vocabulary + following[inner], return_counts=True)

@@ -46,11 +46,14 @@ class CoClicks:
 
     def __init__(self, clicks: Clicks, queries: int, items: int) -> None:
         squares = np.bincount(clicks.queries, weights=clicks.weights**2, minlength=queries)
+        # Each share is a component of its query's unit vector, so a cosine is a sum of products and needs no division
+        # later.
         shares = clicks.weights / np.sqrt(squares)[clicks.queries]
         by_query = np.argsort(clicks.queries, kind="stable")
         by_item = np.argsort(clicks.items, kind="stable")
         self._items, self._item_shares = clicks.items[by_query], shares[by_query]
         self._queries, self._query_shares = clicks.queries[by_item], shares[by_item]
+        # The same actions in two orders: by query, to find its items, and by item, to find the queries that led to it.
         self._by_query = np.searchsorted(clicks.queries[by_query], np.arange(queries + 1))
         self._by_item = np.searchsorted(clicks.items[by_item], np.arange(items + 1))
 

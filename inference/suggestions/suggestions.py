@@ -104,6 +104,7 @@ class Suggestions:
         """
         found = self._index.search(typed, k)
         scores = self._log_popularity[found.numbers] - INFIX * ~found.begins - ERROR * found.edits
+        # The intent can only reorder the best by the other terms: a cosine for every match would take too long.
         best = _best(scores, max(k, CANDIDATES if intent is not None else 0))
         numbers, scores, edits = found.numbers[best], scores[best], found.edits[best]
         if intent is not None:
