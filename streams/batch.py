@@ -126,6 +126,7 @@ class Pass:
         """
         folded, lists = self.fold(fold, store), list[Lists]()
         for part in folded.parts:
+            # Read without the lock: a late value costs one more step, whose result is dropped below.
             if not self._given_up:
                 self.shortlists.append(recommender.retrieve(part.queries, placement=part.placement))
         for shortlists in self.shortlists:

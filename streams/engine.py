@@ -159,6 +159,7 @@ class Engine:
             produced_at: for each event, the time at which its list was made.
             budgets: the last lists of shoppers who had no budget left for some of the events.
         """
+        # The lists of a part are in the order of its events, so each event that has one takes the next number.
         ranked_at = {part.name: (own, iter(range(len(own)))) for part, own in zip(folded.parts, lists, strict=True)}
         last: dict[str, dict[str, tuple[RecommendedItem, ...]]] = {}
         messages = []

@@ -74,6 +74,7 @@ def learned(
         context = ActionContext(
             at_ms=at_ms,
             weight=weight,
+            # Rows have the greatest number of entries. Those behind `length` are of no item before the action.
             before=dict(zip(before[place][:length], shares[place], strict=False)),
             tied=before[place][length : length + tied],
             led_query=led_query,

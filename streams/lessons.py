@@ -99,6 +99,8 @@ def _transitions(
         partition_key(events[place].source.stream, events[place].source.partition) for place in places.tolist()
     ]
     all_tied = int(tied.sum())
+    # The kernel cannot allocate, so these are upper bounds: an action makes a transition for itself and one for each
+    # tied item, and each of these has one item before it.
     most, most_before = number + all_tied, int(before.sum()) + 2 * all_tied
     output = Output(
         np.empty(most, dtype=np.uint64),
@@ -126,6 +128,7 @@ def _sessions(
     (places,) = (is_action & (lengths >= FEWEST_ITEMS)).nonzero()
     found: dict[tuple[int, str | None, int], SessionItems] = {}
     columns = (shoppers, records["session_started_ms"], records["session_at_ms"], starts[:-1], lengths)
+    # From the last event on, the first state that is found of a session is its newest.
     newest_first = places[::-1]
     for place, shopper, started_ms, at_ms, start, length in zip(
         newest_first.tolist(), *(column[newest_first].tolist() for column in columns), strict=True

@@ -211,6 +211,7 @@ class Replay:
         text, known = normalise_query(interaction.query), self._query_vectors
         if not text:
             return None
+        # Taken out and put back at the end, so the first key is the one that was used longest ago.
         vector = known.pop(text, None)
         known[text] = vector = self._bundle.encode_query(text) if vector is None else vector
         if len(known) > QUERY_CACHE_SIZE:

@@ -82,6 +82,7 @@ class Scoring:
         known, texts = self.vectors, [normalise_query(query) for query in queries]
         new = [text for text in dict.fromkeys(texts) if text and text not in known]
         encoded = dict(zip(new, encode_each(self.bundle.encode, new), strict=True))
+        # A text that the encoder refuses is not cached, so its next search tries again.
         found = [known[text] if text in known else encoded.get(text) for text in texts]
         known.update((text, vector) for text, vector in encoded.items() if vector is not None)
         for text in texts:
@@ -117,6 +118,8 @@ class Scoring:
         popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop, catalogue = asyncio.get_running_loop(), self.recommender.catalogue
         derived = await loop.run_in_executor(self.thread, catalogue.derived_values, popular)
+        # The event loop lists these items while the thread is late. They are copies, so the thread's arrays need no
+        # lock.
         self._popular = {key: (item, derived.get(key)) for key, item in popular.items()}
         replace = catalogue.set_popularity
         now, lasting, repeat_rate = popularity
@@ -179,6 +182,8 @@ class Scoring:
 
     def _release_numbers(self) -> None:
         if self.recommender.catalogue.close(RELEASED_AT_ONCE):
+            # Queued behind the batches that arrived meanwhile: a large catalogue delays none of them by more than one
+            # part.
             self.retire()
 
     def _warm_up(self) -> Sequence[Vector]:

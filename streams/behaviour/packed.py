@@ -41,6 +41,7 @@ class PackedTransitions(NamedTuple):
         texts = bytearray()
         rows = []
         for each in transitions:
+            # All transitions share one array of items and one of texts. Each record holds where its part ends.
             before += each.before.keys()
             weights += each.before.values()
             query = 0

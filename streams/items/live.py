@@ -93,6 +93,8 @@ class LiveCatalogue:
             self._entries.pop(key, None)
         else:
             self._entries[key] = _Entry(record, partition)
+            # An empty vector marks a text that the model cannot encode. Such an item is not served, and not encoded
+            # again.
             if vector is None or len(vector) not in (0, self.dim):
                 self._stale.setdefault(partition, {})[item_id] = None
         if record is not None and vector is not None and len(vector) == self.dim:

@@ -75,6 +75,7 @@ class PrivateReleases:
         """Return the snapshot with noise, without the items whose count is not above 0. Takes long: OpenDP is exact."""
         self._last_s[snapshot.partition] = self.clock()
         self.spend(snapshot.partition, self.epsilon)
+        # Half of ε for the short-term counts, half for the long-term ones: a shopper's day changes both.
         scale = self.sensitivity / (self.epsilon / 2)
         noisy = []
         for counts in (snapshot.counts, snapshot.lasting):

@@ -110,6 +110,7 @@ def heaviest_of(as_of_ms: int, counts: Mapping[int, float], shoppers: Mapping[in
 def added(counts: Counts, more: Counts) -> Counts:
     """Return the sum of counts. Above MOST both are halved, so that the rate follows the newest purchases."""
     returned, repeated = counts[0] + more[0], counts[1] + more[1]
+    # Halving both keeps the rate, and makes each new purchase count twice as much.
     while returned > MOST:
         returned, repeated = returned // 2, repeated // 2
     return returned, repeated

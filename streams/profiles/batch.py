@@ -190,6 +190,7 @@ class Scratch(NamedTuple):
     @staticmethod
     def empty(dim: int) -> Scratch:
         """Return working memory for vectors of `dim` dimensions."""
+        # `bits` is a view of the memory of `sums`, not a copy: a kernel reads the floats that it wrote as integers.
         sums = np.empty(dim, dtype=np.float32)
         return Scratch(np.empty(dim, dtype=np.float32), sums, sums.view(np.int32), np.empty(HABITS))
 

@@ -157,9 +157,12 @@ class Shoppers:
         if len(data) < (RECORD_5 if data[0] == VERSION_5 else PROFILE.itemsize):
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         if data[0] == VERSION_5:
+            # The record of version 5 is the beginning of that of version 6. The fields that it lacks are 0, and vectors
+            # and habits follow unchanged.
             data = bytes([VERSION_6]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
             if self._is_as_needed(data):
                 return data
+        # Model changes may change the dimensions as well, so the length is checked against those of the stored profile.
         (dim,) = _DIM.unpack_from(data, _DIM_AT)
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:

@@ -43,6 +43,7 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
     place = 0
     while place < size and habits[place]["key"] != key:
         place += 1
+    # Before the purchase is counted, which changes the time of the item's last one.
     kind = _kind(habits, size, place, at_s - rules["session_gap_ms"] / 1000)
     for j in range(size):
         ranks[j] = _rank(habits[j], half_life_s)
@@ -51,6 +52,7 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
     else:
         if size == HABITS:
             place = HABITS - 1
+            # The rank of a single purchase now: the logarithm of its weight 1 is 0.
             newcomer, lightest = at_s / half_life_s, ranks[place]
             if newcomer < lightest or (newcomer == lightest and key > habits[place]["key"]):
                 return kind

@@ -128,6 +128,7 @@ def check(profiles: ProfileBatch, found: Array) -> int:
             wrong += 1
             continue
         for j in range(RECENT_ITEMS):
+            # Both are indices into the weights of actions: `recent_taught` is 1 + an action, 0 or ROBOT.
             if profile["recent_actions"][j] >= SEARCH or SEARCH < profile["recent_taught"][j] != ROBOT:
                 found[i] = WRONG_ACTIONS
         finite = True
@@ -196,6 +197,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 guess_lesson(profile, event, at_ms, rules, answer)
         else:
             answer["outcome"] = LATE if at_ms < now_ms else OK
+            # Before `apply`, which puts this action in place of the item's former one.
             taught = weigh(profile, event, at_ms, rules, answer, count_event(profile, at_ms, rules))
             has_vector = row >= 0
             if has_vector and action == SEARCH:

@@ -47,6 +47,8 @@ def write_session(profile: Record, event: Record, rules: Record, query: Record, 
             query["session"][size] = exclude[size] = profile["recent_keys"][j]
             size += 1
     if session != 0 and size > 0:
+        # All items with the event's session id may be on the other side of a pause. Then the event is in a session
+        # without them.
         is_later = at_ms - newest_ms > gap_ms and newest_ms < started_ms
         is_earlier = oldest_ms - at_ms > gap_ms and at_ms < started_ms
         if is_later or is_earlier:
@@ -95,6 +97,7 @@ def _write_before(
         is_in_session = oldest_ms <= then_ms <= newest_ms and (session == 0 or profile["recent_sessions"][j] == session)
         if not is_in_session or then_ms >= at_ms or key == event["item"]:
             continue
+        # Items of one millisecond are a group, whose shares are written when it is complete.
         if then_ms != group_ms:
             _share_steps(answer["before_shares"], group, before, window)
             if before >= window:
@@ -127,6 +130,8 @@ def write_searches(profile: Record, answer: Record, rules: Record) -> None:
     at_ms = answer["at_ms"]
     for j in range(int64_of(profile["queries_length"])):
         searched_ms = profile["query_at_ms"][j]
+        # Searches are newest first, so the first match is the last search before the event. A search of the same
+        # millisecond has no order to it.
         if searched_ms < at_ms <= searched_ms + rules["session_gap_ms"]:
             answer["led_query_length"] = profile["query_lengths"][j]
             copy(profile["query_texts"][j], answer["led_query"])
@@ -201,6 +206,7 @@ def write_rest(profile: Record, query: Record, rules: Record, now_ms: int) -> No
     if weight > 0:
         mean = first / weight
         query["price_mean"] = mean
+        # Rounding can make the variance of equal prices slightly negative.
         query["price_deviation"] = np.sqrt(max(second / weight - mean * mean, 0.0))
     query["k"] = rules["list_size"]
 

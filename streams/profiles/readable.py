@@ -67,6 +67,7 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
     try:
         record["updated_ms"], record["session_started_ms"] = profile.updated_ms, profile.session_started_ms
         record["price_moments"] = profile.prices
+        # The newest positions stay, in the order of the profile: reading and writing a profile gives the same bytes.
         newest = sorted(profile.positions.items(), key=lambda entry: (-entry[1].timestamp_ms, entry[0]))[:TOPICS]
         kept = {key: position for key, position in profile.positions.items() if (key, position) in newest}
         record["topics_length"] = len(kept)

@@ -46,6 +46,7 @@ def count_event(profile: Record, at_ms: int, rules: Record) -> bool:
         profile["minute_events"] = min(int64_of(profile["minute_events"]) + 1, MOST_EVENTS)
     profile["day_events"] = min(int64_of(profile["day_events"]) + 1, MOST_EVENTS)
     if profile["minute_events"] > rules["robot_minute"] or profile["day_events"] > rules["robot_day"]:
+        # MOST_EVENTS marks a robot. The mark stays until an event of another day sets the count to 0.
         profile["day_events"] = MOST_EVENTS
     return bool(profile["day_events"] == MOST_EVENTS)
 
@@ -100,6 +101,7 @@ def guess_lesson(profile: Record, event: Record, at_ms: int, rules: Record, answ
             is_robot = before == ROBOT
             if then_ms == at_ms and profile["recent_actions"][j] == action:
                 answer["learned"] = _beyond(action, before, rules)
+            # An older action of the item's day taught only if it is the heaviest that the day noted.
             elif day_of(then_ms) == day_of(at_ms) and before != action + 1:
                 answer["learned"] = 0.0
             break

@@ -125,6 +125,7 @@ def apply(profile: Record, earlier: Array, event: Record, at_ms: int, rules: Rec
     profile["brands_length"] = _count_label(
         keys, weights, int64_of(profile["brands_length"]), event["brand"], np.float32(weight), np.float32(fading)
     )
+    # Σ w, Σ w · x and Σ w · x² of x = log(1 + price) decay alike, so mean and deviation follow from them at any time.
     moments, logarithm = profile["price_moments"], event["log_price"]
     for j in range(3):
         moments[j] *= fading
@@ -161,6 +162,7 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
     if place == size and size < AFFINITIES:
         weights[place] = ZERO
         size += 1
+    # Without room this is the last label, which is the lightest: labels are in order.
     place = min(place, size - 1)
     keys[place] = key
     weights[place] += weight
@@ -263,6 +265,8 @@ def store_position(profile: Record, event: Record) -> None:
     while place < size and keys[place] != key:
         place += 1
     if place < size:
+        # The offset may fall, because a recreated topic begins at 0. The timestamp must not: an older event would no
+        # longer be a replay.
         timestamp_ms = max(timestamp_ms, timestamps[place])
     elif size < TOPICS:
         profile["topics_length"] = size + 1

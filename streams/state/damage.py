@@ -149,6 +149,8 @@ def check_logs(path: Path) -> None:
     manifest = path / _read(path / "CURRENT").decode(errors="replace").strip("\n\0")
     if not manifest.is_file():
         return  # RocksDB reports that itself
+    # `known` is the newest sequence number that is accounted for: first by the manifest, then by each batch of the
+    # logs.
     known = 0
     for record in _records(_read(manifest)):
         known = max(known, _last_sequence(record))

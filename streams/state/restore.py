@@ -147,6 +147,7 @@ def _write_all(
     behind: Mapping[TopicPartition, Behind], batches: Mapping[TopicPartition, Sequence[ConsumerRecord]]
 ) -> None:
     for partition, records in batches.items():
+        # Records are in the order of their offsets, so the last value of a key wins, as it does after a compaction.
         newest = {record.key: record.value for record in records}
         each, last = behind[partition], records[-1].offset
         each.store.restore(partition.partition, newest, last)

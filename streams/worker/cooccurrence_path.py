@@ -143,6 +143,7 @@ class CooccurrencePath:
                 id(message) for (message, _), is_new in zip(of_partition, folded.counted, strict=True) if is_new
             )
             states = list(zip(keys, folded.states, strict=True))
+            # The fold returns the very object that it was given if nothing changed, so identity tells what to store.
             newer = [each for each, before in zip(states, stored, strict=True) if each[1] is not before]
             if newer:
                 self.table.put_many(partition, newer)
@@ -183,6 +184,8 @@ class CooccurrencePath:
 
     def _publish_if_due(self) -> None:
         """Publish without waiting for the interval, if a drain waits or too many messages are pending."""
+        # A checkpoint above its limit lets no more messages in, and a publication is what empties it. So it must not
+        # wait for the interval.
         is_full = sum(map(len, self._pending)) >= self.full
         if self._publication is None and self._pending and (self._draining or is_full):
             self._publication = asyncio.create_task(self.publish())

@@ -39,6 +39,8 @@ from streams.profiles.events import Source
 log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 60.0
+# Partition, offset and timestamp. The numbers of digits keep each below 2⁶³, whatever a producer writes into the
+# header.
 _PLACE = re.compile(rb"(\d{1,9})/(\d{1,18})/(\d{1,15})")
 
 Shopper = tuple[int, bytes]

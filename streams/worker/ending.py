@@ -39,6 +39,7 @@ class Ending:
         self._error = self._error or error
         if self._timer is None:
             self._timer = Timer(self._within_s, self._end)
+            # A daemon thread: it must not keep a process alive that ends in time.
             self._timer.daemon = True
             self._timer.start()
 

@@ -152,6 +152,8 @@ class EventPath:
                 for place, reason in error.reasons.items()
             }
             self._rank(processing, readable, stored, unreadable)
+        # Only messages that were folded are measured. They are the same objects as those of the batch, so identity
+        # finds them.
         answered = {id(message) for message in processing.messages}
         waited = zip(processing.batch.messages, processing.batch.waited_s, strict=True)
         metrics.observe_batch([seconds for message, seconds in waited if id(message) in answered])
@@ -278,6 +280,7 @@ class EventPath:
             self.trending.add(folded.trends, folded.purchases)
             self.metrics.folded(folded, [message.topic for message in processing.messages])
             deliveries += await self.profiles.log(processing.shoppers, folded.profiles)
+            # One value for each placement of each message, in the order in which `Engine.compose` returns the lists.
             owners = [
                 (partition_of(message.key, partitions), message.key)
                 for message, names in zip(processing.messages, folded.placements, strict=True)

@@ -186,6 +186,8 @@ class ItemPath:
                     # The next owner of a partition renews its items.
                     with suppress(OwnershipLost, ProducerFenced):
                         renewed += await self._renew(some, partition)
+                # Items of the serving model come first. For a model that does not serve yet, the scorer stays free half
+                # of the time.
                 await asyncio.sleep(0.0 if urgent else PAUSE_SHARE * (monotonic() - started))
         return renewed
 
@@ -220,6 +222,8 @@ class ItemPath:
             vectors.append(dict(known.vectors) if known is not None and known.text_hash == text_hash else {})
         for servable in servables:
             space, lengths = servable.live.space, (0, servable.bundle.dim)
+            # A vector of the right length is kept, and so is the empty one, UNENCODABLE. The default has neither
+            # length: 9 bytes are no vector of a model.
             missing = [place for place, kept in enumerate(vectors) if len(kept.get(space, b"?" * 9)) not in lengths]
             try:
                 made = await servable.scoring.encode_items([texts[place] for place in missing])
@@ -252,6 +256,8 @@ class ItemPath:
 def item_vector(item: Item, text_hash: int, vectors: Mapping[str, bytes], spaces: Sequence[str]) -> ItemVector:
     """Return an item's record with its vectors of `spaces` first, then of other spaces, SPACES in all."""
     wanted = {space: vectors[space] for space in spaces}
+    # A mapping keeps its order: the serving space first, which is the record's own, then the others as far as there is
+    # room.
     (space, vector), *others = islice((wanted | {s: v for s, v in vectors.items() if s not in wanted}).items(), SPACES)
     return ItemVector(item=item, space=space, text_hash=text_hash, vector=vector, also=dict(others))
 

@@ -90,6 +90,7 @@ class PrivacyPath:
         sessions = await self.sessions_of([request.key for request in requests])
         tombstones = [(serde.session_record_key(key), None) for key in sessions]
         await asyncio.gather(*await self.delivery.send_all(self.settings.topics.sessions, PARTITION, tombstones))
+        # A session's key begins with its shopper's, so its first bits say whose it is.
         hashes = [key >> SESSION_BITS for key in sessions]
         deliveries: list[Delivered] = []
         for request, profile in zip(requests, existed, strict=True):

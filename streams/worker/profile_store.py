@@ -48,6 +48,7 @@ class ProfileStore:
     def write(self, shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> None:
         """Write profiles to the store, one write for each partition."""
         for partition, values in by_partition(shoppers, profiles).items():
+            # The deletion of the former key is in the same atomic write, so a crash leaves the profile under one key.
             former = [(self._former[partition, name], None) for name, _ in values if (partition, name) in self._former]
             self.table.put_many(partition, [*values, *former])
 

@@ -140,6 +140,7 @@ class Worker:
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         if revoked:
             log.info("partitions revoked: %s", partitions_text(revoked))
+        # Faust awaits the drain before. From here on nothing is sent to topics that the next owner writes to.
         self.paths.items.released()
         self.producer.release()
         for tp in revoked:

@@ -177,6 +177,8 @@ class StateMetrics:
             self.metrics.offset.labels(tp.topic, str(tp.partition)).set(position)
             taken = oldest.get(tp)
             if taken is None:
+                # Nothing is in flight, so everything that was fetched is processed. The commit lags behind by up to its
+                # interval.
                 position = max(position, self.app.consumer.fetched_to(tp))
             if tp in ends:
                 self.ends.note(tp, ends[tp], now)

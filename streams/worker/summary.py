@@ -34,6 +34,7 @@ class Summary:
         refused = self._since("dead_letters", metrics.dead_letters, all_topics=True)
         counts = metrics.end_to_end.counts()
         before = self._latencies or [0] * len(counts)
+        # Counts of a histogram only grow. Their differences are the histogram of the last minute.
         latencies, self._latencies = [new - old for new, old in zip(counts, before, strict=True)], counts
         lists = sum(latencies)
         lag_s = max(_samples(metrics.lag_seconds, self.topics), default=0.0)

@@ -112,6 +112,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
             return
         self._metrics.stale_writes.inc()
         if not self._disowned:
+            # Once for all refused writes of a loss. The rebalance that follows resets it.
             self._disowned = True
             log.warning("the brokers refused a write: another worker owns the partition; joining the group again")
             self.consumer.rejoin()
@@ -140,6 +141,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         drained = self._owns_partitions and await self.drain()
         if self.should_stop:
             return  # the consumer commits when it stops
+        # The lease may have ended during the drain. Offsets of another owner's partitions must not be committed.
         if not self._owns_partitions:
             self._metrics.ownership_lost.inc()
             await self.drop()
@@ -218,6 +220,7 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.topics.partitions,
+        # A standby would read every changelog into a second copy. A lost table is restored from its changelog instead.
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=settings.state.commit_interval_seconds,
@@ -225,6 +228,7 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
         broker_request_timeout=max(90.0, settings.kafka.session_timeout_seconds + 1),  # Faust requires a longer one
         broker_heartbeat_interval=settings.kafka.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
+        # `PartitionedStore.starts_over` rebuilds a store that is ahead of its changelog. Faust would end the worker.
         recovery_consistency_check=False,
     )
 
