@@ -115,6 +115,7 @@ class Column:
         self.examined += other.examined
         self.personal += other.personal
         if other._distinct is not None:
+            # DataSketches merges HyperLogLog by an object of its own. The other sketches take another one in.
             union = hll_union(DISTINCT_LG)
             for sketch in (self._distinct, other._distinct):
                 if sketch is not None:

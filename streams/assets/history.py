@@ -126,6 +126,7 @@ class AssetHistory:
         kept = self.hours()[-HOURS:]
         if not kept:
             return {}
+        # By time, not by number: an hour without messages has no record, but a place.
         places = {hour_ms: (hour_ms - kept[0]) // HOUR_MS for hour_ms in kept}
         counts: dict[Stream, list[int]] = {}
         for hour_ms, place in places.items():

@@ -170,9 +170,12 @@ def _share(expectation: Expectation, share: float, sample: float, examples: tupl
         return None
     share = min(1.0, max(0.0, share))
     usual = expectation.share
+    # Both shares are estimates. `noise` is two standard errors of the usual one, and `least` a lower bound of the
+    # present one: few messages prove little.
     noise = 2 * sqrt(usual * (1 - usual) / expectation.sample) if expectation.sample else 0.0
     limit = min(1.0, usual + noise + expectation.tolerance)
     least = share_at_least(share, sample)
+    # At most 0.9: a share that can be reached, however large the tolerance is.
     is_large = least > min(0.9, usual + noise + LARGE * expectation.tolerance)
     words = WORDS[expectation.kind].wrong
     text = f"{share:.0%} of the messages {words}, usually {usual:.0%}"
@@ -185,6 +188,7 @@ def _range(column: Column, expectation: Expectation, sample: float) -> Measure |
     if high is not None and (shares := column.shares_below([high])):
         outside += 1 - shares[0]
     if low is not None and (shares := column.shares_below([low])):
+        # `shares_below` includes numbers equal to the bound. Without a number below it, none is outside.
         least = column.quantiles([0.0]) or [low]
         outside += shares[0] if least[0] < low else 0.0
     measure = _share(expectation, outside, sample)

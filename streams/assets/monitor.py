@@ -191,6 +191,7 @@ class QualityMonitor:
             if state.is_silent:
                 state.is_silent, state.steady = False, 0
             weight = 0.2 if state.steady else 1.0
+            # An exponential mean of the rate. The first interval after a silence sets it.
             state.per_second += weight * (1000 * new / passed_ms - state.per_second)
             state.steady += 1
         elif quiet_ms > 1.5 * self._interval_ms and state.steady < STEADY:
@@ -201,6 +202,8 @@ class QualityMonitor:
         quiet_ms = now_ms - max(state.last_ms, self.watched_from_ms)
         missing = state.per_second * state.shoppers * quiet_ms / 1000
         longest_ms = INTERVALS * self._interval_ms * (ALL_SILENT if now_ms - self.newest_ms > self._interval_ms else 1)
+        # All three: a stream that never flowed steadily, a short pause, and a stream of a few shoppers an hour are no
+        # silence.
         is_silent = state.steady >= STEADY and quiet_ms >= longest_ms and missing >= SILENT_SHOPPERS
         state.is_silent = state.is_silent or is_silent
         text = f"{WORDS[Expected.SILENCE].wrong}, usually {state.per_second:.3g} a second"
@@ -211,6 +214,7 @@ class QualityMonitor:
 
     def _judge_hour(self, now_ms: int) -> None:
         """Judge the numbers of messages of the last whole hour, once, and learn those that pass."""
+        # Some intervals after the hour's end, because the last snapshots of other workers arrive late.
         hour_ms = (now_ms - round(3 * self._interval_ms)) // HOUR_MS * HOUR_MS - HOUR_MS
         if hour_ms <= self._judged_hour_ms or hour_ms not in self._hours:
             return
@@ -242,6 +246,8 @@ class QualityMonitor:
             state.waiting.clear()
         if is_suspected:
             return
+        # An interval is learned only when no evaluation can find anything in it any more: it is judged INTERVALS times,
+        # and a finding may take AGAIN evaluations.
         held_ms = (INTERVALS + AGAIN - 1) * self._interval_ms
         while state.waiting and state.waiting[0].until_ms <= now_ms - held_ms:
             from_ms, until_ms, profile, is_hour = state.waiting.popleft()

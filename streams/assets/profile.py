@@ -136,6 +136,7 @@ class StreamProfile:
     def completeness(self, field: str) -> float | None:
         """Return the share of the readable messages that have a field, None without messages."""
         column = self.columns.get(field)
+        # The column of the other keys may count several values of one message.
         present = 0 if column is None else min(column.present, self.readable)
         return present / self.readable if self.readable else None
 
@@ -213,6 +214,7 @@ class StreamProfile:
             column.types.update(map(type_name, values))
             labels = [each if isinstance(each, str) else str(each).lower()
                       for each in values if isinstance(each, str | bool)]  # fmt: skip
+            # Exactly the values that are kept are searched for personal data, and before: a column with any keeps none.
             kept = dict(Counter(labels).most_common(KEPT_AT_ONCE))
             column.examine(kept)
             column.add_distinct(labels)

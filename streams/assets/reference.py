@@ -79,6 +79,7 @@ class StreamReference:
         week = until_ms // WEEK_MS
         if week > self._week:
             self._former, self._former_from_ms = StreamProfile(), from_ms
+            # After a week without messages there is no former week: older habits must not come back.
             if week == self._week + 1:
                 self._former, self._former_from_ms = self._present, self._from_ms
             self._week, self._present, self._from_ms = week, StreamProfile(), from_ms
@@ -217,6 +218,7 @@ def _numbers(stream: Stream, name: str, column: Column, sample: float) -> list[E
     found = column.quantiles([0.0, 0.01, *(rank / 10 for rank in range(1, 10)), 0.99, 1.0])
     if found is None or name in NOT_DISTRIBUTED:
         return []
+    # Without the extreme numbers: a single wrong price must not widen the range.
     low, *deciles, high = found[1:-1]
     if name == DELAY:
         return [
@@ -228,6 +230,7 @@ def _numbers(stream: Stream, name: str, column: Column, sample: float) -> list[E
     slack = (high - low) / 2
     low, high = (low / 2, high * 2) if found[0] > 0 else (low - slack, high + slack)
     made = [_expectation(stream, Expected.RANGE, name, low=low, high=high, tolerance=SHARE_TOLERANCE, sample=sample)]
+    # Equal deciles would be empty bins, and so would a bin above the greatest number.
     edges = tuple(edge for edge in sorted(set(deciles)) if edge < found[-1])
     if edges and (shares := shares_of(column, (), edges)):
         made.append(

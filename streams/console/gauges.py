@@ -107,6 +107,7 @@ class Gauges:
         end_to_end = _between(self._before(QUANTILE_S).end_to_end, last.end_to_end)
         bounds = metrics.end_to_end.bounds
         rate = self._before(RATE_S)
+        # The first sample has none before it: its rates are 0 then, whatever the divisor.
         elapsed = max(last.at_s - rate.at_s, 1e-9) if last is not rate else 1.0
         model = next((labels for labels, value in _values(metrics.model_info) if value), {})
         (loaded,) = (value for _, value in _values(metrics.model_loaded))

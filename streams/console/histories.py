@@ -272,6 +272,7 @@ class Histories:
                 history.ranks.popitem(last=False)
         if before.trigger == "search" or not self.popular:
             return  # after a search, a list has to match what was typed
+        # Lists do not show items of the session, so the comparison with popular items must not either.
         popular = _without(self.popular, history.in_session)
         self.outcomes.append(Outcome(rank is not None and rank <= FIRST, event.item_id in popular, rank))
 

@@ -80,6 +80,7 @@ def bought_next(events: Sequence[Interaction]) -> dict[str, tuple[str, ...]]:
     """Return the items that the shopper buys in the same visit after each event, by event id."""
     bought: dict[tuple[str, str | None], dict[str, None]] = {}
     found: dict[str, tuple[str, ...]] = {}
+    # Backwards, so that what is bought later is known at each event.
     for event in reversed(events):
         later = bought.setdefault((event.user_id, event.session_id), {})
         if later:
@@ -135,6 +136,7 @@ def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iter
 def _visit(user: str, basket: str, paid_at: int, bought: Sequence[_Bought], names: Mapping[str, str]) -> _Events:
     """Return the synthetic events before a receipt, item by item, and then the purchases of the receipt."""
     steps = [step for line in bought for step in _steps(basket, line)]
+    # The receipt has one time, that of paying. The events before it are dated backwards from there.
     gaps = [8 + round(24 * share("gap", basket, n)) for n in range(len(steps))]
     events: _Events = []
     for n, (action, line) in enumerate(steps):

@@ -120,6 +120,7 @@ def _shortlists(
         placement = msgspec.structs.replace(placement, k=None)
     if placement.filter is not None or any(each.filters for each in requests):
         queries = queries.at(placement, [each.filters for each in requests])
+    # `make_lists` has parted the requests, so either all of them name their candidates or none does.
     are_given = requests[0].candidates is not None
     shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
     if are_given:

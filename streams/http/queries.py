@@ -107,6 +107,7 @@ def _query_of(live: LiveCatalogue, request: ListRequest) -> Query:
     vectors = np.stack([dequantise(int8(each.vector)) for each in served])
     prices = [each.log_price for each in served if isfinite(each.log_price)]
     return Query(
+        # Rounded as a profile stores it, so that the list is that of a shopper whose session has these items.
         short_term=dequantise(quantise(vectors.mean(axis=0))),
         categories=_shares([each.category for each in served]),
         brands=_shares([each.brand for each in served]),

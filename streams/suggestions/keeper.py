@@ -86,6 +86,8 @@ class SuggestionKeeper:
         return self.built.space != current.live.space or len(current.live) > GROWTH * self.built.items
 
     async def _build(self) -> None:
+        # One servable for the whole build: its items and vectors belong together, even if the model is replaced
+        # meanwhile.
         began, servable = monotonic(), self.slots.current
         blocked = read_blocked(self.blocked_file)
         loop, items = asyncio.get_running_loop(), len(servable.live)

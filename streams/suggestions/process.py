@@ -42,6 +42,8 @@ async def build(parts: AsyncIterator[ItemPart], records: SearchRecords, blocked:
     """
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__, stdin=PIPE, stdout=PIPE)
     try:
+        # Written and read at the same time: a pipe holds 64 KB, so a process that logs or ends early would block a
+        # writer that waits.
         _, result = await asyncio.gather(_write(process, parts, records, blocked), _stdout(process).read())
         if await process.wait() != 0:
             raise BuildError(f"the process ended with status {process.returncode}")
@@ -101,6 +103,7 @@ def main() -> None:
             received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
         except EOFError:
             sys.exit("the worker has ended")
+        # Parts have three members. The pair of searches and blocked words comes last and ends the input.
         if len(received) == 2:
             break
         items, keys, vectors = received

@@ -133,6 +133,7 @@ class _Shopper:
         chosen = self._share("favourite", kind.name)
         if self._share("changes", day, kind.name) < 0.15:
             chosen = self._share("other", day, kind.name)
+        # A power above 1 draws small numbers more often, and the first items of a kind are the popular ones.
         return kind.items[int(chosen**1.5 * len(kind.items))]
 
     def _typed(self, kind: Kind, day: int) -> str | None:
