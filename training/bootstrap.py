@@ -37,6 +37,8 @@ def resampled_means(values: Floats, clusters: npt.NDArray[np.integer], seed: int
         seed: the seed of the draws.
         draws: the number of draws.
     """
+    # Only the sums and sizes of clusters are needed, so a draw costs as much as there are shoppers, however many cases
+    # they have.
     sums, sizes = by_cluster(values, clusters)
     random, number = np.random.default_rng(seed), len(sizes)
     means = []
@@ -44,6 +46,7 @@ def resampled_means(values: Floats, clusters: npt.NDArray[np.integer], seed: int
     step = max(_CHUNK // number, 1)
     for start in range(0, draws, step):
         size = min(step, draws - start)
+        # Draw d counts in its own cells, from d · number on, so one `bincount` counts the draws of a whole chunk.
         drawn = random.integers(0, number, size=(size, number)) + np.arange(size)[:, None] * number
         weights = np.bincount(drawn.ravel(), minlength=size * number).reshape(size, number).astype(np.float64)
         means.append((weights @ sums) / (weights @ sizes)[:, None])
@@ -53,6 +56,7 @@ def resampled_means(values: Floats, clusters: npt.NDArray[np.integer], seed: int
 def by_cluster(values: Floats, clusters: npt.NDArray[np.integer]) -> tuple[Floats, Floats]:
     """Return the sums of each cluster's rows, (clusters, m), and the number of its rows, (clusters,)."""
     order = np.argsort(clusters, kind="stable")
+    # The first cluster gets a predecessor that differs from it, so that it has a start as well.
     starts = np.flatnonzero(np.diff(clusters[order], prepend=clusters[order[0]] - 1))
     sums: Floats = np.add.reduceat(values[order], starts, axis=0)
     return sums, np.diff(np.append(starts, len(order))).astype(np.float64)

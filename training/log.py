@@ -124,6 +124,8 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
 
 
 def _firsts(session: Sequence[int], item: Sequence[int]) -> npt.NDArray[np.bool_]:
+    # Session and item in one integer: items are from SEARCH (-1) to the greatest, which leaves greatest + 2 numbers.
+    # `unique` then returns the first position of each pair.
     pairs = np.array(session, dtype=np.int64) * (max(item, default=0) + 2) + np.array(item, dtype=np.int64) + 1
     _, positions = np.unique(pairs, return_index=True)
     first = np.zeros(len(item), dtype=np.bool_)

@@ -95,14 +95,19 @@ def session_gap(seconds: Floats) -> float | None:
     seconds = seconds[(seconds >= LEAST_S) & (seconds <= GREATEST_S)]
     if len(seconds) < FEWEST_TIMES:
         return None
+    # A histogram of logarithms instead of the times: a step of the fit then costs BINS numbers, whatever the log's
+    # size.
     counts, edges = np.histogram(np.log2(seconds), BINS, (np.log2(LEAST_S), np.log2(GREATEST_S)))
     x = (edges[:-1] + edges[1:]) / 2
     mixture = _fitted(x, counts / counts.sum())
+    # Ashman's D. Two means that are nearer to each other than twice the deviation make one hill, so there is no pause
+    # to find.
     spread = np.sqrt((mixture.deviations**2).sum() / 2)
     separation = (mixture.means[1] - mixture.means[0]) / spread
     if mixture.weights.min() < LEAST_SHARE or separation < LEAST_SEPARATION:
         return None
     between = np.linspace(float(mixture.means[0]), float(mixture.means[1]), BINS)
+    # Only between the two means: the wider of two distributions exceeds the other one again beyond its mean.
     lower, higher = mixture.densities(between)
     return float(2.0 ** between[np.argmax(higher >= lower)] / MINUTE_S)
 
@@ -119,6 +124,7 @@ def repeat_rate(ordered: Sequence[Interaction], occasion_ms: float) -> float | N
         if not isinstance(each, Purchase):
             continue
         at_ms, items = occurred_ms(each), bought.setdefault(each.user_id, {})
+        # Purchases of the shopper's first occasion cannot repeat anything, so they are no chances either.
         chances += at_ms - first_ms.setdefault(each.user_id, at_ms) > occasion_ms
         repeats += at_ms - items.get(each.item_id, at_ms) > occasion_ms
         items[each.item_id] = at_ms
@@ -154,6 +160,7 @@ def _from(x: Floats, shares: Floats, belongs: npt.NDArray[np.floating | np.bool_
         parts = belongs * shares
         weights = np.maximum(parts.sum(axis=1), 1e-9)
         means = (parts * x).sum(axis=1) / weights
+        # Without the least variance, a distribution could shrink to one bin and its likelihood grow without end.
         squares = (parts * (x - means[:, None]) ** 2).sum(axis=1) / weights
         mixture = _Mixture(weights / weights.sum(), means, np.sqrt(np.maximum(squares, LEAST_VARIANCE)))
         densities = mixture.densities(x)

@@ -59,6 +59,7 @@ class Sampler:
 
     def batch(self, stage: Stage, index: int, step: int) -> Batch:
         """Return the batch of step `step` of stage number `index`."""
+        # The 2 keeps these draws apart from those of the corpus, which has 1 in this place.
         generator = np.random.default_rng([self._seed, 2, index, step])
         left: list[int] = []
         right: list[int] = []
@@ -113,6 +114,8 @@ class Sampler:
         negatives: list[int],
         lists: list[tuple[int, Ids, npt.NDArray[np.int64]]],
     ) -> Batch:
+        # A text of several pairs is encoded once. `np.unique` sorts, so the batch does not depend on the order of its
+        # parts.
         parts = [left, right, negatives, [query for query, _, _ in lists], *(items.tolist() for _, items, _ in lists)]
         texts = np.unique(np.array([each for part in parts for each in part], dtype=np.int32))
         place = {int(text): at for at, text in enumerate(texts)}

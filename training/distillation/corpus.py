@@ -168,6 +168,7 @@ def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> 
     single: Counter[str] = Counter()
     double: Counter[tuple[str, str]] = Counter()
     for basket in baskets:
+        # Sorted, so that a pair has one spelling as a key.
         chosen = sorted(set(basket[:_BASKET]))
         single.update(chosen)
         double.update(combinations(chosen, 2))

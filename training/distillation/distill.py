@@ -111,6 +111,7 @@ class Trainer:
         self, name: str, stages: tuple[Stage, ...], graded: Sequence[Grades], begin: SentenceEncoder | None = None
     ) -> SentenceEncoder:
         """Train one student through `stages`, from `begin`, from `start`, or from the teacher's layers."""
+        # Every run of the plan has the same seed, so a fold's student does not depend on those before it.
         torch.manual_seed(self.plan.seed)
         encoder = student_of(self.folder, self.plan.layers, self.vocabulary.rows)
         if begin is not None:
@@ -119,6 +120,8 @@ class Trainer:
             encoder.bert.load_state_dict(self.start, strict=False)
         run = Run(
             name=name,
+            # All that the weights depend on. A checkpoint with another digest is refused, because it would resume with
+            # other data.
             digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}{self.extra}",
             stages=stages,
             sampler=Sampler(self.corpus, self.targets, graded, self.plan.seed),

@@ -96,6 +96,7 @@ class EnglishStart:
             parts = reader.encode(pieces[number].replace(SPACE, " "), add_special_tokens=False).ids
             if parts and words["[UNK]"] not in parts:
                 found[number] = english[parts].mean(axis=0)
+        # Last, so that a wordpiece has its own row and not the one that the regression predicts for it.
         found[known] = english[rows[known]]
         return found
 

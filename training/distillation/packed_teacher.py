@@ -70,6 +70,7 @@ def unpack(content: bytes) -> Packed:
     if content[:4] != MAGIC:
         raise BundleError(f"a packed teacher: required a file that begins with {MAGIC!r}, got {content[:4]!r}")
     try:
+        # The signature, and four bytes that are not needed.
         reader = _Reader(content, 8)
         hidden, layers, heads, wide, words, positions, types = reader.take("<7i")
         (epsilon,) = reader.take("<f")
@@ -192,6 +193,7 @@ class _Reader:
         for _ in range(count):
             (length,) = self.take("<H")
             (name,) = self.take(f"{length}s")
+            # An entry names the place of its values in the whole file, so only entries are read in order.
             kind, numbers, at, _ = self.take("<BIQQ")
             found[name.decode()] = self._tensor(kind, numbers, at)
         return found

@@ -98,6 +98,8 @@ def rounded_blocks(weights: Floats, size: int) -> tuple[npt.NDArray[np.uint8], F
     """Return (in, out) weights for MatMulNBits: (out, blocks, size) with 128 as zero, and steps (out · blocks,)."""
     k, n = weights.shape
     blocks = -(-k // size)
+    # MatMulNBits reads the weights of an output together, so the matrix is transposed; the last block is filled up with
+    # zeros.
     cut = np.pad(weights, ((0, blocks * size - k), (0, 0))).T.reshape(n, blocks, size)
     steps = np.maximum(np.abs(cut).max(axis=2, keepdims=True) / LEVELS, _LEAST)
     integers = (np.rint(cut / steps) + LEVELS + 1).astype(np.uint8)
@@ -111,6 +113,8 @@ def column_scales(weights: Floats) -> Floats:
     added first. Processors without VNNI add pairs of products in 16 bits and saturate above 255 · 128 without a
     warning. With this limit every x86 processor gives the same result.
     """
+    # The processor adds the products of neighbouring inputs, so only these sums are bounded, those of positive and of
+    # negative weights apart.
     pairs = np.pad(weights, ((0, len(weights) % 2), (0, 0))).reshape(-1, 2, weights.shape[1])
     up = np.maximum(pairs, 0).sum(axis=1).max(axis=0)
     down = np.maximum(-pairs, 0).sum(axis=1).max(axis=0)

@@ -82,6 +82,7 @@ class Tokens:
 
         Texts of similar length are encoded together.
         """
+        # Padding is work for nothing: a chunk is as wide as its longest text.
         order = sorted(range(len(rows)), key=lambda at: len(self._ids[rows[at]]))
         vectors = []
         for chunk in self._chunks(order, rows):

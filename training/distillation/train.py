@@ -180,6 +180,7 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor, batch: Batch)
     if not together.any():
         # A zero that has a gradient, so that the step needs no special case.
         return student.sum() * 0
+    # Pairs of one text with itself are left out, which renumbers the others: `numbers` maps old places to new ones.
     numbers = together.cumsum() - 1
     known = together[batch.anchors] if len(batch.anchors) else batch.anchors.astype(bool)
     left, right = torch.from_numpy(batch.left[together]), torch.from_numpy(batch.right[together])
@@ -225,5 +226,6 @@ def graded_loss(student: torch.Tensor, batch: Batch) -> torch.Tensor:
         if len(set(each.grades.tolist())) > 1:
             scores = student[torch.from_numpy(each.items)] @ student[each.query] / TEMPERATURE
             wanted = torch.softmax(torch.from_numpy(each.grades).float(), 0)
+            # The entropy of the target is subtracted, so that a perfect order has the loss 0 whatever its grades.
             losses.append(-(wanted * log_softmax(scores, 0)).sum() + (wanted * wanted.log()).sum())
     return torch.stack(losses).mean() if losses else student.sum() * 0

@@ -64,6 +64,7 @@ def folded_tokenizer(tokenizer: bytes) -> tuple[bytes, Rows]:
 
 def small_vocabulary(tokenizer: bytes, texts: Iterable[str], least: int) -> tuple[bytes, Rows]:
     """Return a folded tokenizer of the pieces that occur `least` times and more in `texts`, and the teacher's rows."""
+    # Counted with the folded tokenizer: before folding, a piece in capitals would count apart.
     folded, rows = folded_tokenizer(tokenizer)
     counts = piece_counts(folded, texts)
     parsed = msgspec.json.decode(folded)

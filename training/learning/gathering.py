@@ -129,6 +129,7 @@ class Gatherer:
                 self.failures += 1
                 log.exception("%s interactions cannot be folded and are left out", len(due))
             self._record([each.interaction for each in due if each.is_new])
+            # Also for interactions that failed: a restart must not fail on them again.
             self.positions.update({each.place[0]: each.place[1] + 1 for each in due if each.place is not None})
             yield gathered
         if now_ms - self._dropped_ms > self._rules.session_gap_ms:
@@ -200,6 +201,7 @@ class Gatherer:
         of_lists = []
         for each in wanted:
             self._number += 1
+            # A generator for each list: its negatives do not depend on how interactions are divided into batches.
             draw = np.random.default_rng([self._rules.seed, self._number])
             of_lists.append(Wanted(each.labels, draw, 0))
         found = labelled(recommender, shortlists, of_lists, self._rules.negatives)

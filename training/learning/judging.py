@@ -74,6 +74,8 @@ def compare(before: ScoresFeatures, after: ScoresFeatures, lists: Lists, weights
     if not judged.any():
         return Comparison(0, 0.0, 0.0, 0.0, 0.0)
     own = weights[judged]
+    # Weighted sums and sums of weights are resampled together, because a mean is the quotient of both in the same
+    # resample.
     columns = np.column_stack([values[judged] * own[:, None], own, own])
     return _compared(columns, lists.shoppers[judged], confidence, seed)
 
@@ -93,6 +95,8 @@ def drift(ranker: ScoresFeatures, reference: Lists, recent: Lists, *, confidence
     value, late, shopper = np.concatenate(values), np.concatenate(is_recent), np.concatenate(shoppers)
     if min(late.sum(), len(late) - late.sum()) < LEAST_LISTS:
         return Comparison(0, 0.0, 0.0, 0.0, 0.0)
+    # As in `compare`: sums and numbers of lists of each period. A shopper may have lists in both, so one resample draws
+    # both.
     columns = np.column_stack([value * (1 - late), value * late, 1 - late, late])
     return _compared(columns, shopper, confidence, seed)
 

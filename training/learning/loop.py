@@ -140,6 +140,7 @@ class LearningLoop:
     def flush(self) -> None:
         """Write the lists gathered so far."""
         if self._unwritten:
+            # Taken out of their owners, so they are kept here until a write succeeds.
             self._exposures = added([self._exposures, self.outcomes.take_exposures()])
             self._fitted_to = merged([*self._fitted_to, *self.gatherer.take_fitted_to()])
             try:

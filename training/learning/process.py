@@ -145,6 +145,8 @@ async def _process_records(
             now_ms = time.time_ns() // 1_000_000
             full = {TopicPartition(*each) for each in merged.full()}
             paused = consumer.paused()
+            # A partition far ahead of the others is paused. Its records would wait in memory until the others reach
+            # their time.
             consumer.pause(*(full - paused))
             consumer.resume(*(paused - full))
             records = merged.release(now_ms)

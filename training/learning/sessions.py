@@ -83,6 +83,7 @@ class Sessions:
             session = self._sessions[name] = Session(at_ms)
         session.last_ms = max(session.last_ms, at_ms)
         if isinstance(interaction, ItemAction):
+            # The first action on an item counts: later ones are no new item for the lists before.
             session.items.setdefault(stable_key(interaction.item_id), Acted(at_ms, rank))
         before = self._newest.get(user_id)
         # The list belongs to the last interaction of its time.

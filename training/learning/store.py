@@ -144,6 +144,7 @@ class ListStore:
         self._write(path, lists, exposures, {**self.positions, **positions})
         self.positions.update(positions)
         self._parts[path] = (lists, exposures)
+        # The oldest file goes only if the others hold enough lists, and never the last one.
         while len(self._parts) > 1 and len(self) - len(next(iter(self._parts.values()))[0]) >= self._kept:
             oldest = next(iter(self._parts))
             del self._parts[oldest]
@@ -163,6 +164,7 @@ class ListStore:
             others = (lists.shoppers != np.uint64(shopper)) | (lists.times > until_ms)
             if not others.all():
                 remaining = lists.where(others)
+                # The places stay, so the shopper's interactions are not gathered again. Exposures name no shopper.
                 self._write(path, remaining, exposures, self.positions)
                 self._parts[path] = (remaining, exposures)
 

@@ -99,6 +99,7 @@ def write_manifest(
         roles[sequence.file] = SEQUENCE
         if sequence.residuals is not None:
             roles[sequence.residuals] = RESIDUALS
+    # Everything else in the folder is listed too, so that the checksums cover licences and cards.
     others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in {*roles, MANIFEST})
     roles |= dict.fromkeys(sorted(others), DOCUMENT)
     manifest = Manifest(
@@ -139,6 +140,7 @@ def with_ranker(
     """
     known = read_manifest(source)
     try:
+        # `copytree` fails if the folder exists, so no model is overwritten.
         shutil.copytree(source, target)
     except OSError as error:
         raise BundleError(f"{target}: required a new folder, one that does not exist yet, got: {error}") from error

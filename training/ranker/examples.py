@@ -105,6 +105,7 @@ class Examples:
 
     def split(self, start: float, end: float) -> Examples:
         """Return the lists between two points in time, given as shares of all lists."""
+        # Lists are in order of time, so a share of the lists is a period, and a later one is never learned from.
         place = np.arange(len(self.relevant)) / max(len(self.relevant), 1)
         return self.lists((place >= start) & (place < end))
 

@@ -85,10 +85,14 @@ def fit(
         raise BundleError(
             "examples: required lists with candidates that were acted on and others that were not, got none"
         )
+    # Over all lists, also those without an action, as in service. float64, because the sum of millions of float32 loses
+    # digits.
     mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
     varies = std > 1e-6
     std = np.where(varies, std, 1.0)
     progress()
+    # Probabilities are those of shoppers' actions. Lists that nothing followed count here, although no order is learned
+    # from them: without them each probability would be too high.
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
     standardised = _standardised(lists, mean, std, varies)
     progress()
@@ -120,6 +124,7 @@ def choose_decay(
         return _ndcg(fit(learn, decay=decay, units=units, seed=seed, progress=progress), check)
 
     found = dict(zip(decays, at_once(ndcg, decays), strict=True))
+    # Differences within the tolerance are chance. The stronger penalty then depends less on the lists learned.
     best = max(found.values())
     return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
 
@@ -142,6 +147,7 @@ def _in_a_shop(examples: Examples, seed: int) -> Examples:
     first = np.minimum(np.searchsorted(examples.groups, np.arange(len(graded))), len(examples.groups) - 1)
     drawn = np.arange(len(graded))
     drawn[graded] = rng.choice(np.flatnonzero(~graded), int(graded.sum()))
+    # Each list takes the shopper columns of the list that was drawn for it; lists of real shoppers drew themselves.
     features[:, columns] = features[first[drawn]][:, columns][examples.groups]
     popularities = np.array([examples.names.index(name) for name in POPULARITIES if name in examples.names], dtype=int)
     is_graded = graded[examples.groups]
@@ -166,6 +172,7 @@ def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDA
 def _order(examples: Examples, x: Vector, decay: float, units: int, seed: int, progress: Progress) -> Network:
     """Minimise the mean loss of the lists with a penalty on the weights, over networks side by side."""
     lists, rng = _lists(examples, x), np.random.default_rng(seed)
+    # A pass has few steps if lists are few, so passes are added until there are _LEAST_STEPS steps.
     number = len(lists.starts) - 1
     of_step = min(_LISTS_OF_A_STEP, number)
     steps = max(EPOCHS * ceil(number / of_step), _LEAST_STEPS)
@@ -176,6 +183,8 @@ def _order(examples: Examples, x: Vector, decay: float, units: int, seed: int, p
     members = MEMBERS if units else 1
     networks = Networks.of([Network.start(x.shape[1], units, (seed, member)) for member in range(members)])
     scratch = Scratch.of(networks, members, int(np.diff(lists.starts).max()))
+    # The descent is cut into calls of the kernel only to report progress. The moments of Adam are in `networks`, so the
+    # cuts change nothing.
     bounds = np.linspace(0, steps, PARTS - OTHER_PARTS + 1).astype(np.int64).tolist()
     for start, end in pairwise(bounds):
         descend(lists, Steps(drawn[start:end], rates[start:end], start, decay), networks, scratch)
@@ -194,6 +203,8 @@ def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
     bounds = [(1e-3, None), *[(None, None)] * (len(start) - 1)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     weights = np.zeros(x.shape[1])
+    # Weights of features that are equal within a list shift all logits of the list alike, so they cannot change its
+    # order.
     weights[context] = found.x[1:-1]
     return Calibration(float(found.x[0]), weights, float(found.x[-1]))
 
@@ -205,6 +216,8 @@ def _lists(examples: Examples, x: Vector) -> Lists:
     return Lists(
         x=x,
         starts=np.append(starts, len(labels)).astype(np.int64),
+        # ListNet compares distributions, so the labels of a list are scaled to a sum of 1. Each list here has a label
+        # above 0.
         targets=(labels / np.repeat(np.add.reduceat(labels, starts), sizes)).astype(np.float32),
         log_weights=np.log(np.maximum(examples.weights, 1e-9)).astype(np.float32),
     )

@@ -137,6 +137,7 @@ def example_lists(
             shopper = shoppers.setdefault(interactions[number].user_id, len(shoppers))
             # Drawn for each interaction alone, so that no draw depends on what happens later.
             draw = _draw(sampling.seed, number, 0)
+            # Both lists of an interaction use one draw, so their order is part of the sample.
             if number in arrived:
                 queries.append(arrived.pop(number))
                 wanted.append(Wanted(dict.fromkeys(sessions[number], 1.0), draw, shopper))
@@ -176,11 +177,14 @@ def labelled(
         own = shortlists.own(number)
         labels = np.zeros(own.stop - own.start, dtype=np.float32)
         for key, label in acted_on.items():
+            # A key that retrieval did not find labels nothing. It still counts in `relevant`, so a miss of retrieval
+            # lowers the figures.
             labels[keys[own] == np.uint64(key)] = label
         others = np.flatnonzero(labels == 0)
         sampled = others
         if negatives is not None and negatives < len(others):
             sampled = draw.choice(others, negatives, replace=False)
+        # Sorted, so that the examples stay in retrieval order, which is the order that rankers are compared with.
         places = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
         kept.append(own.start + places)
         parts.append((labels[places], len(others) / max(len(sampled), 1)))

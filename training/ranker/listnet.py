@@ -84,6 +84,8 @@ class Networks(NamedTuple):
     def of(cls, starts: Sequence[Network]) -> Networks:
         """Put networks of one shape side by side, with the state of a fit that has not begun."""
         none = np.zeros(len(starts))
+        # All hidden units first, network by network, then all linear parts. The kernel finds a network's lanes by this
+        # order.
         inputs = np.column_stack([*(each.hidden for each in starts), *(each.direct for each in starts)])
         moments = np.zeros((2, inputs.shape[0] + 2, inputs.shape[1]), dtype=np.float32)
         bias, output = (

@@ -57,6 +57,8 @@ class Network:
         """Return the network whose logits are the mean of those of `networks`: it has all their hidden units."""
         return cls(
             direct=np.mean([each.direct for each in networks], axis=0),
+            # A sum of networks is one network with the hidden units of all. Dividing the output weights by their number
+            # makes it the mean.
             hidden=np.concatenate([each.hidden for each in networks], axis=1),
             bias=np.concatenate([each.bias for each in networks]),
             output=np.concatenate([each.output for each in networks]) / len(networks),
@@ -95,6 +97,7 @@ class Ranker:
         x = (features - self.mean) / self.std
         calibration = self.calibration
         logits = calibration.slope * self.network.logits(x) + x @ calibration.context + calibration.offset
+        # σ by tanh, which does not overflow for large negative logits as exp(-logit) does.
         return np.asarray(0.5 * (1 + np.tanh(logits / 2)), dtype=np.float32)
 
 

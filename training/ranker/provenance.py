@@ -37,6 +37,8 @@ def grade_hashes(graded: Iterable[tuple[str, str]]) -> Hashes:
 
 def period(hashes: Hashes, interactions: Sequence[Interaction] = ()) -> FittedPeriod:
     """Return the record of events, in order of time, or of grades. There is at least one hash."""
+    # Hashes are uniform, so the least ones are a uniform sample. Two periods keep the same hash for a common event,
+    # which makes the samples comparable.
     least = np.unique(hashes)[:SAMPLE]
     return FittedPeriod(
         since=interactions[0].occurred_at.isoformat() if interactions else None,
@@ -106,5 +108,6 @@ def _sample(each: FittedPeriod) -> list[int]:
 
 
 def _hashes(records: Iterable[tuple[str, ...]]) -> Hashes:
+    # The separator keeps ("ab", "c") and ("a", "bc") apart.
     digests = b"".join(blake2b("\0".join(each).encode(), digest_size=8).digest() for each in records)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)

@@ -75,6 +75,7 @@ def leave_one_out(shops: Shops, tried: Sequence[Candidate], seed: int, progress:
     rankers: dict[Candidate, dict[str, Ranker]] = {each: {} for each in tried}
     found: dict[Candidate, dict[str, float]] = {each: {} for each in tried}
     for name, own in shops.items():
+        # Parts that are listed several times weigh more in the fit. The test below takes each once.
         others = join([each for shop, parts in shops.items() if shop != name for each in parts])
         step = len(others.relevant) // PARTS
 

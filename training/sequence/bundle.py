@@ -52,6 +52,7 @@ def with_sequence(
     contents = {SEQUENCE: graph.SerializeToString(deterministic=True)}
     if residuals is not None:
         contents[RESIDUALS] = residual_file(keys, residuals)
+    # The source may have residuals, and the copy must not keep them if the new model has none.
     (target / FILES[RESIDUALS]).unlink(missing_ok=True)
     for role, content in contents.items():
         (target / FILES[role]).write_bytes(content)
@@ -87,6 +88,7 @@ def _golden(bundle: Bundle, weights: SequenceWeights) -> tuple[GoldenSequence, .
     """Return the vectors of shoppers with one action, and with one action of each kind."""
     model = SequenceModel(weights, NO_KEYS, np.empty((0, len(weights.enter_bias)), dtype=np.float32))
     found = []
+    # One action, and one of each kind: a graph with swapped inputs or without its mask fails one of the two.
     for number, pause in ((1, 0), (len(GOLDEN_TEXTS), GAPS // 2)):
         places = tuple(range(number))
         golden = GoldenSequence(

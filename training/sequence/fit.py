@@ -79,6 +79,8 @@ def fit(shops: Sequence[ShopEvents], options: Options, work: Path, start_phase: 
     # Of equally good epochs the earliest.
     best = max(range(len(found)), key=lambda epoch: (_mean_mrr(found[epoch]), -epoch))
     plan = replace(options.plan, epochs=best + 1)
+    # Trained anew on all events, for the number of epochs that was best on the held-out ones. Continuing the first
+    # model would leave its learning rate near 0 for the newest events.
     parts = [_part(shop, None, options.horizon) for shop in shops]
     model = new_model(shops, options)
     trainer = Trainer(model, parts, plan, work / "all.pt", digest)
@@ -111,6 +113,8 @@ def _choose(
     model = new_model(shops, options)
     trainer = Trainer(model, parts, options.plan, work / "held-out.pt", digest)
     record = work / "held-out.jsonl"
+    # The figures are written after the checkpoint of their epoch. Figures beyond the checkpoint are of a training that
+    # was started anew.
     found = _read(record)[: trainer.done]
 
     def measure() -> None:

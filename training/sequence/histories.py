@@ -109,11 +109,13 @@ def targets(given: Histories, horizon: int) -> Targets:
     for start, end in zip(given.starts[:-1].tolist(), given.starts[1:].tolist(), strict=True):
         first = _first_places(session, item, start, end)
         for at in range(start, end - 1):
+            # Actions of one time have no order, so only the last of them has a list: it comes after all of them.
             if at_ms[at + 1] == at_ms[at]:
                 continue
             following = _following(at, end, (item, at_ms, session), first, horizon)
             if following and session[at + 1] != session[at]:
                 pause_ms[at] = at_ms[at + 1] - at_ms[at]
+            # Each list counts once, however many targets it has.
             total = sum(weight for _, weight in following)
             for target, weight in following:
                 actions.append(at)

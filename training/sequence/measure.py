@@ -76,6 +76,7 @@ def after(
     model: SequenceModel, table: torch.Tensor, given: Histories, actions: Integers, pause_ms: Integers
 ) -> torch.Tensor:
     """Return the model's outputs after some actions, (n, width)."""
+    # The window ends at the action, and does not reach into the history of the shopper before.
     shopper = np.searchsorted(given.starts, actions, side="right") - 1
     starts = np.maximum(given.starts[shopper], actions - WINDOW + 1)
     at = starts[:, None] + np.arange(WINDOW)

@@ -60,6 +60,8 @@ class Windows(NamedTuple):
 
 def gap_buckets(gap_ms: torch.Tensor) -> torch.Tensor:
     """Return the bucket of each time, as `inference.kernels.gaps.gap_bucket` does."""
+    # Buckets begin at 1 s, 4 s, 16 s …: `right=True` puts a time that equals a start into its bucket, as the served
+    # kernel does.
     starts = 1000 * 4 ** torch.arange(GAPS - 1)
     return torch.bucketize(gap_ms, starts, right=True)
 
@@ -177,6 +179,8 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
     def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:
         """Return the output after each action, unit vectors (B, T, width). `table` is that of `items`."""
         seen, ranks = visible(windows)
+        # Later actions are masked, and events of one time may be out of order by their clocks, so negative times become
+        # 0.
         gaps = gap_buckets((windows.at_ms[:, :, None] - windows.at_ms[:, None, :]).clamp(min=0))
         x = self.enter(self.drop(table[windows.items.clamp(min=0)] * self.shape.width**0.5))
         x = x + self.actions(windows.actions)

@@ -219,6 +219,7 @@ class Trainer:
         streams = [sampler.epoch(self._plan.batch, draw) for sampler in self._samplers]
         sizes = [sampler.batches(self._plan.batch) for sampler in self._samplers]
         self._all_steps = self._all_steps or sum(sizes) * self._plan.epochs
+        # Each shop has its number of batches in the order, so a large shop does not end before or after the others.
         order = np.repeat(np.arange(len(sizes)), sizes)
         draw.shuffle(order)
         for at in order.tolist():
