@@ -31,6 +31,8 @@ def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
     fused = (1 / (RRF_OFFSET + places)).sum(axis=1).astype(np.float32)
     lists = np.repeat(np.arange(len(shortlists)), np.diff(given.starts))
     kept = np.flatnonzero(ranks.any(axis=1))
+    # `lexsort` compares its last array first: the lists stay apart, and each is in the order of the kernel `fuse`, by
+    # falling score and then by key.
     order = kept[np.lexsort((keys[given.rows[kept]], -fused[kept], lists[kept]))]
     lengths = np.bincount(lists[kept], minlength=len(shortlists))
     return replace(
@@ -48,6 +50,8 @@ def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
 
 def joined(parts: Sequence[Shortlists]) -> Shortlists:
     """Return shortlists of the same sources and placement as one batch, so that they are ranked at once."""
+    # The parts follow one another, so the list numbers of a part begin where those of the part before end.
+    # `SystemPass._leave_out` counts on it.
     sizes = np.concatenate([np.diff(each.candidates.starts) for each in parts])
     columns = zip(*(each.candidates[1:] for each in parts), strict=True)
     return replace(

@@ -74,6 +74,7 @@ def run(
             ranked = baseline.rank(moment, k)
             rank_us[which, number] = (perf_counter() - started) * 1e6
             lists[which, number, : len(ranked)] = ranked
+    # The pass ends at the last case, so only the acts until then were learned.
     learned = max(int(cases.at[-1]) + 1, 1)
     return [
         Ranking(baseline.name, lists[which], rank_us[which], float(learn_s[which] / learned * 1e6))

@@ -55,6 +55,8 @@ def _sampled(places: npt.NDArray[np.int64], seed: int) -> list[int]:
 
 def _following(log: Log, places: Sequence[int]) -> dict[int, frozenset[int]]:
     """Return the stable keys of the items that count after some interactions, as `gather.next_items` has them."""
+    # The interactions of session s are `of_session[bounds[s] : bounds[s + 1]]`. The sort is stable, so they keep the
+    # order of the log.
     of_session = np.argsort(log.session, kind="stable")
     bounds = np.searchsorted(log.session[of_session], np.arange(int(log.session.max(initial=-1)) + 2))
     found = {}
@@ -72,6 +74,8 @@ def calibration(outcomes: Outcomes, seed: int) -> Calibration | None:
         return None
     predicted, observed = np.array(outcomes.predicted), np.array(outcomes.observed, dtype=np.float64)
     shoppers = np.array(outcomes.shoppers)
+    # Tenths of equal size, not of equal width: most probabilities are near 0, and bins of equal width would leave the
+    # upper ones almost empty.
     parts = np.array_split(np.argsort(predicted, kind="stable"), BINS)
     tenths = [_tenth(predicted[part], observed[part], shoppers[part], seed) for part in parts]
     return Calibration(

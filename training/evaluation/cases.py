@@ -62,6 +62,8 @@ class Cases:
 
     def take(self, chosen: Integers) -> Cases:
         """Return some of the cases, in their order."""
+        # `seen` has no starts of its own, so it is cut by a mark of its cases. This keeps the order of the cases, so
+        # `chosen` must ascend: otherwise `seen` and `targets` would belong to different cases.
         sizes = np.diff(self.targets.starts)
         marked = np.zeros(len(self), dtype=np.bool_)
         marked[chosen] = True
@@ -211,6 +213,7 @@ def _earlier(acts: Sequence[Act], found: Sequence[Case]) -> Integers:
     """Count the interactions of each case's shopper before the session."""
     before: dict[int, int] = {}
     done: defaultdict[int, int] = defaultdict(int)
+    # The first act of a session fixes the number: a session that goes on adds nothing to what was known before it.
     for act in acts:
         before.setdefault(act.session, done[act.user])
         done[act.user] += 1
@@ -224,6 +227,7 @@ def _seen(acts: Sequence[Act], found: Sequence[Case]) -> Integers:
     number = 0
     for case in found:
         end = case.at if case.arrival else case.at + 1
+        # The cases are in order of time, so each act is counted once, and only before the cases that come after it.
         for act in acts[number:end]:
             counts[act.item] += 1
         number = end

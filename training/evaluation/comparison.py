@@ -113,6 +113,8 @@ def compare_runs(first: Run, second: Run, *, unpaired: bool, seed: int = 0) -> C
 def _compared(key: str, first: Run, second: Run, seed: int, *, is_paired: bool) -> Compared:
     a, b = first.values[key], second.values[key]
     if is_paired:
+        # Paired: one draw of shoppers gives the means of both, so the spread that shoppers have in common cancels out
+        # in the difference.
         draws = resampled_means(np.stack([a, b], axis=1), first.shoppers, seed)
         one, other = draws[:, 0], draws[:, 1]
     else:
@@ -130,6 +132,7 @@ def _compared(key: str, first: Run, second: Run, seed: int, *, is_paired: bool) 
         second=estimate(after, other),
         difference=estimate(after - before, change),
         relative=estimate(after / before - 1, other / one - 1) if before > 0 and (one > 0).all() else None,
+        # N draws cannot show a chance below 1 / N. "0 of N crossed" is therefore reported as one.
         chance=min(1.0, 2 * max(float(crossing), 1 / len(change))),
     )
 

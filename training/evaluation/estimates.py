@@ -79,6 +79,8 @@ def measure(rankings: Sequence[Ranking], targets: Targets, clusters: npt.NDArray
     """Compute every metric at every k. `clusters` are the shoppers of the cases, (cases,)."""
     columns = [(metric, k) for k in ks for metric in METRICS]
     values = np.concatenate([_values(ranking.lists, targets, ks) for ranking in rankings], axis=1)
+    # All rankings are columns of one array, so each draw has the same shoppers for all of them. Differences between
+    # columns are then paired.
     draws = resampled_means(values, clusters, seed)
     shape = (len(rankings), len(columns))
     names = [ranking.name for ranking in rankings]
@@ -173,6 +175,8 @@ def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iter
     for by, name, mask in parts:
         if not mask.any():
             continue
+        # A slice holds targets, not cases. The resampled unit remains the shopper: the targets of one shopper are not
+        # independent.
         draws = resampled_means(found[mask], cases.user[case[mask]], seed)
         means = found[mask].mean(axis=0).tolist()
         yield Slice(
@@ -196,6 +200,7 @@ def worths(result: SystemResult, cases: Cases, metric: str, k: int, seed: int) -
     if not result.without:
         return
     some, whole = cases.take(result.sample), result.ours[0]
+    # The whole system on the sample alone, so that the difference is between the same cases.
     whole = Ranking(whole.name, whole.lists[result.sample], whole.rank_us)
     measured = measure([whole, *result.without.values()], some.targets, some.user, [k], seed)
     single = measure(list(result.alone.values()), cases.targets, cases.user, [k], seed)

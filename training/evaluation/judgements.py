@@ -56,6 +56,8 @@ def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
     for query, item_id, grade in graded_rows(path):
         pairs += 1
         number = numbers.get(item_id)
+        # A graded item that the catalogue lacks can be in no list. It is left out of the targets, and its share is
+        # reported.
         missing += number is None
         if number is not None:
             graded[query][number] = grade

@@ -29,6 +29,8 @@ def write_alone(
             items, size = out[source, cases[place]], 0
             for at in range(candidates.starts[place], candidates.starts[place + 1]):
                 rank = candidates.ranks[at, source]
+                # `ranks` are reciprocal, and 0 for a source that lacks the candidate. `<=` drops an equal rank, so the
+                # candidate that retrieval put first stays first.
                 if rank <= 0 or (size == most and rank <= best[size - 1]):
                     continue
                 # Insertion into the best so far, which are in falling order. If there are k, the last of them drops

@@ -63,6 +63,7 @@ def gains(lists: Lists, targets: Targets) -> npt.NDArray[np.float32]:
     wanted = targets.cases * width + targets.items
     order = np.argsort(wanted)
     wanted, grades = wanted[order], targets.grades[order]
+    # NOTHING is -1, so a filler has the number of another case's last item. The mask below removes it.
     shown = np.arange(len(lists))[:, None] * width + lists
     place = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)
     return np.where((wanted[place] == shown) & (lists != NOTHING), grades[place], np.float32(0.0))
@@ -75,6 +76,7 @@ def at_k(found: npt.NDArray[np.float32], targets: Targets, k: int) -> Mapping[st
     number = hits.sum(axis=1)
     # `argmax` finds the first hit. Without one it is 0, so the rank is set to 1 and the reciprocal rank to 0 below.
     first = np.where(number > 0, hits.argmax(axis=1) + 1, 1)
+    # A case without a target has no hits, so any divisor gives 0.
     relevant = np.maximum(np.diff(targets.starts), 1)
     discounts = 1 / np.log2(np.arange(2, seen.shape[1] + 2))
     precision, recall = number / k, number / relevant
@@ -115,5 +117,6 @@ def novelty(lists: Lists, counts: npt.NDArray[np.int64], k: int) -> float:
     (Vargas & Castells 2011, doi:10.1145/2043932.2043955).
     """
     shown = lists[:, :k][lists[:, :k] != NOTHING]
+    # `len(counts)` is what the additional action of each item adds to the sum: the shares still add up to 1.
     share = (counts + 1) / (counts.sum() + len(counts))
     return float(-np.log2(share[shown]).mean()) if len(shown) else 0.0

@@ -59,6 +59,7 @@ def unpacked(content: bytes, dtype: str) -> npt.NDArray[np.generic]:
 def _hash(protocol: str, moments: Iterable[str], items: Sequence[str], targets: Targets) -> str:
     digest = sha256(protocol.encode())
     for each in (*moments, *items):
+        # Without a separator, ["ab", "c"] and ["a", "bc"] would have the same hash.
         digest.update(b"\0" + each.encode())
     digest.update(targets.starts.astype("<i8").tobytes() + targets.grades.astype(FLOAT).tobytes())
     return digest.hexdigest()

@@ -125,6 +125,8 @@ def baseline_inputs(system: System, log: Log, options: Options, positions: Seque
         protocol=options.protocol,
         vectors=_vectors(system, items),
         query_vectors={text: system.bundle.encode_query(text) for text in searched},
+        # Items of the log that the catalogue lacks are numbered after those of the catalogue. They have no text, so no
+        # word finds them.
         texts=[*texts, *[""] * (items - len(texts))] if texts else [],
         sasrec_seed=options.seed if options.sasrec else None,
     )

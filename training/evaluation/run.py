@@ -152,6 +152,8 @@ def _run_system(
     learned = 0
     if system.fit is not None:
         gap_ms = profile_rules(system.settings).session_gap_ms
+        # Examples are drawn after the share AFTER of the learning period, so `(1 - AFTER) * start` interactions are
+        # left for about LISTS lists.
         share = min(1.0, LISTS / max((1 - AFTER) * start, 1))
         sessions = len(np.unique(log.session[:start]))
         arrivals = min(1.0, LISTS / max((1 - AFTER) * sessions, 1)) if options.protocol == "next-basket" else share

@@ -130,6 +130,8 @@ def evaluate(graded: Graded, k: int, folds: int, seed: int) -> SuggestionsReport
         learned = builder.build(graded.snapshot([query for at, query in enumerate(queries) if at not in held_out]))
         tested = [cases[at] for at in sorted(held_out)]
         ranks.add(NEW, learned, tested)
+        # The suggestions were built without these queries. One of them is found only if it was made from the items'
+        # texts, or if another spelling of it was searched.
         found += sum(case.same in {same_key(match_key(each.text)) for each in learned.complete(case.query, k)}
                      for case in tested)  # fmt: skip
     return SuggestionsReport(

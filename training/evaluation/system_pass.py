@@ -137,6 +137,8 @@ class SystemPass:
         position = max(learned, min([int(self._cases.at[0]), *self._moments]) - WARM_UP)
         self._replay.learn(reporting(self._log.interactions[learned:position], progress))
         began = perf_counter()
+        # An arriving shopper's list must not know the interaction at which it is made, so the batch ends before it
+        # (`pauses`) and the query is taken then (`_arrive`).
         pauses = {at - position for at in self._arriving}
         self._arrive(position)
         for folded in self._replay.fold(self._log.interactions[position:end], pauses):
@@ -176,6 +178,7 @@ class SystemPass:
         if self._batches % REASONS_EVERY == 0:
             lists = recommender.rank(shortlists)
             ranked = RankedRows(lists.starts, lists.rows, lists.scores)
+            # Noted once for each list of the batch, so that the median is over lists, not over batches.
             self._us += [(perf_counter() - began) / len(at) * MICROSECONDS] * len(at)
         else:
             ranked = recommender.rank_rows(shortlists)
@@ -210,6 +213,8 @@ class SystemPass:
     def _leave_out(self, places: npt.NDArray[np.int64], queries: QueryBatch) -> None:
         """Rank again without each source."""
         recommender = self._replay.recommender
+        # Retrieved again with `every` candidate: a list that is cut to its best candidates lacks those that move up
+        # when a source is left out.
         every = recommender.retrieve(queries, every=True, placement=self._placement)
         keys = recommender.catalogue.columns.keys
         left = [recommender.to_be_ranked(without(every, source, keys)) for source in self._without]

@@ -120,6 +120,7 @@ def event_fields(study: Study, part: Part) -> Iterator[Asset]:
     """Yield the fields of events."""
     for name in FIELDS:
         variant = Variant(fields=frozenset({name}))
+        # A field counts as present if removing it would change the event.
         having = [each for each in part.log.interactions if FIELDS[name](each, 0)]
         yield Asset(kind="field", name=name, title=FIELD_TITLES[name], state=_state(study, having, variant),
                     size=len(having), variant=variant)  # fmt: skip
@@ -185,6 +186,7 @@ def _packed(study: Study, interactions: Sequence[Interaction]) -> tuple[bytes, l
     vector = np.zeros(study.bundle.dim, dtype=np.float32)
     source = Source("events", 0, 0, 0)
     events = [Event(each, source, 0, vector if isinstance(each, Search) else None) for each in interactions]
+    # `pack_events` makes all that the kernels read of events: two equal packs give equal lists, whatever else differs.
     packed = pack_events(events, live, study.bundle.dim)
     return packed.batch.events.tobytes(), packed.texts
 
@@ -198,6 +200,7 @@ def is_attribute_read(having: Sequence[Item], name: str) -> bool:
 
 
 def _catalogued(items: Sequence[Item]) -> tuple[list[bytes], list[str]]:
+    # The vectors are stored in blocks of 64 rows. The vector does not matter here, so it has one number.
     columns = Columns.empty(-(-len(items) // 64) * 64, 1)
     vector = np.zeros(1, dtype=np.int8)
     for row, item in enumerate(items):

@@ -41,6 +41,7 @@ class AdviceInput(NamedTuple):
 def advise(facts: AdviceInput) -> tuple[Advice, str]:
     """Return the advice on an asset, and why."""
     value, between = facts.value, f"{percent(facts.value)}"
+    # The order matters: each rule assumes that those above do not hold.
     if value.low == value.high == 0.0:
         return "measure otherwise", "no list changed without it: another protocol may use it"
     if value.high < NEGLIGIBLE:

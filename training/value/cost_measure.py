@@ -105,6 +105,8 @@ def array_bytes(thing: object, seen: set[int]) -> int:
         return 0
     seen.add(id(thing))
     if isinstance(thing, np.ndarray):
+        # A view holds no memory of its own: its base counts, once. An array over foreign memory (a file, bytes) has a
+        # base that is no array, and its own size counts.
         base = thing if thing.base is None else thing.base
         if base is not thing:
             return array_bytes(base, seen) if isinstance(base, np.ndarray) else thing.nbytes
@@ -113,6 +115,7 @@ def array_bytes(thing: object, seen: set[int]) -> int:
         return sum(array_bytes(each, seen) for each in thing.values())
     if isinstance(thing, (list, tuple)):
         return sum(array_bytes(each, seen) for each in thing)
+    # Other libraries' objects are not searched: an ONNX session, for example, would lead into the whole process.
     if not type(thing).__module__.startswith(("inference", "streams", "training")):
         return 0
     slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]

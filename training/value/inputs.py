@@ -90,6 +90,7 @@ class Inputs:
             str(VERSION),
             digest_of_file(self.catalog),
             digest_of_file(self.events),
+            # The manifest has the checksums of all files of the model, so it stands for their contents.
             str(bundle.manifest),
             msgspec.json.encode(settings_of(self.settings), order="deterministic").decode(),
             str(self.options),

@@ -69,6 +69,7 @@ class Ablations:
         shortlists = recommender.to_be_ranked(every)
         found = {FULL: recommender.rank_rows(shortlists)}
         for name, masked in self._masked.items():
+            # The shortlists stay as they are: a feature changes the order of candidates, not which ones are found.
             recommender.set_scorer(masked)
             found[name] = recommender.rank_rows(shortlists)
         recommender.set_scorer(self._scorer)
@@ -134,6 +135,8 @@ def moments(log: Log, cases: Cases, events: RemainingEvents, *, is_anonymous: bo
     place = 0
     for case, (at, session) in enumerate(zip(cases.at.tolist(), cases.session.tolist(), strict=True)):
         end = at if cases.arrival else at + 1
+        # Cases are in order of time, so this walks through the events once. `numbers` are places in the whole log:
+        # events that the shop lacks are skipped.
         while place < len(numbers) and numbers[place] < end:
             latest[sessions[place]] = place
             place += 1
@@ -180,6 +183,7 @@ class ListPass:
     ) -> ListResults:
         """Learn and rank. The system has already learned the first `learned` events."""
         listed = ListResults()
+        # An arriving shopper's list is made before the event at this place, an answer after it.
         places = np.where(wanted.answers == ARRIVAL, wanted.before, wanted.answers)
         answering: defaultdict[int, list[int]] = defaultdict(list)
         arriving: defaultdict[int, list[int]] = defaultdict(list)
@@ -197,6 +201,7 @@ class ListPass:
             position += number
             progress(number)
             self._arrive(arriving[position], wanted)
+        # Shoppers may arrive after the last event that the shop has.
         self._rank(listed, [], None, len(places))
         return listed
 
@@ -232,5 +237,6 @@ class ListPass:
 
 def sums(values: npt.NDArray[np.floating], starts: Integers) -> npt.NDArray[np.float64]:
     """Return the sum of each list's values, (lists,); 0 for an empty list."""
+    # In float64: the difference of two long float32 sums would lose the digits of a short list.
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     return np.asarray(total[starts[1:]] - total[starts[:-1]])

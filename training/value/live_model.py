@@ -45,6 +45,7 @@ def features(log: Log, sessions: SessionLog) -> Floats:
     rows = np.zeros((len(sessions.records), len(FEATURES)))
     for row, record in zip(rows, sessions.records, strict=True):
         key, shopper = record.key, events.shopper(record.key)
+        # A session must not count as evidence of its own items: its earlier state has counted them once.
         before = [popularity[item] - (item in counted[key]) for item in record.items]
         logs = np.log1p(before)
         number, carts, purchases, minutes = events.until(key, record.at_ms)
@@ -57,6 +58,7 @@ def features(log: Log, sessions: SessionLog) -> Floats:
             purchases / number, carts / number, number / len(record.items), np.log1p(number / max(minutes, 1.0)),
             np.sin(hour), np.cos(hour),
         )  # fmt: skip
+        # Only now, after the row is made: each row sees what was known before it.
         popularity.update(item for item in record.items if item not in counted[key])
         counted[key].update(record.items)
         earlier[shopper].add(key)
@@ -86,6 +88,7 @@ class _EventCounts:
         """Return the numbers of actions, carts and purchases up to a time, and the minutes since the first action."""
         first, last = self._starts[session : session + 2].tolist()
         end = first + int(np.searchsorted(self._at_ms[first:last], at_ms, side="right"))
+        # Cumulative sums over all sessions, so a range is a difference. The first session has nothing before it.
         cart, bought = (int(sums[end - 1] - (sums[first - 1] if first else 0)) for sums in (self._cart, self._bought))
         return end - first, cart, bought, float(at_ms - self._at_ms[first]) / 60_000
 
@@ -113,6 +116,7 @@ def fit(rows: Floats, values: Floats, exposures: Floats, penalty: float = PENALT
         exposures: the weight of each row, 0 or more, not all 0, (n,).
         penalty: weight of the squared weights, in rows of mean exposure.
     """
+    # Values are divided by exposures, and rows weigh by them: a session that few lists could use has a noisy rate.
     weight = exposures / exposures.mean()
     rates = np.divide(values, exposures, out=np.zeros_like(values), where=exposures > 0)
     mean = np.average(rows, axis=0, weights=weight)
@@ -120,6 +124,8 @@ def fit(rows: Floats, values: Floats, exposures: Floats, penalty: float = PENALT
     deviation[deviation == 0] = 1.0
     scaled = (rows - mean) / deviation
     offset = float(np.average(rates, weights=weight))
+    # The offset is the weighted mean and is not penalised: the columns have a weighted mean of 0, so both can be fitted
+    # apart.
     normal = scaled.T @ (scaled * weight[:, None]) + penalty * np.eye(rows.shape[1])
     weights = np.linalg.solve(normal, scaled.T @ (weight * (rates - offset)))
     return Regression(offset, weights, mean, deviation)
@@ -159,6 +165,8 @@ def calibrate(regression: Regression, rows: Floats, values: Floats, exposures: F
     blocks: list[tuple[float, float, int]] = []
     for total, weight in zip(sums, weights, strict=True):
         blocks.append((total, weight, 1))
+        # A block with a higher rate than the one after it breaks the order. Both become one, with their common rate,
+        # which may break the order with the block before.
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
             last, before = blocks.pop(), blocks.pop()
             blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
@@ -173,6 +181,8 @@ def age_curve(sessions: SessionLog, tally: Tally) -> Floats:
     """
     days, lists = _days(sessions)
     born = np.bincount(days, minlength=len(lists))
+    # The number of pairs of a list and a session that is a days older, for each a: the correlation of both counts, as a
+    # convolution with one of them reversed.
     pairs = np.convolve(lists, born[::-1])[len(born) - 1 :]
     pairs = np.concatenate([pairs, np.zeros(max(len(tally.by_age) - len(pairs), 0))])[: len(tally.by_age)]
     curve = np.divide(tally.by_age, pairs, out=np.zeros_like(tally.by_age), where=pairs > 0)
@@ -265,6 +275,8 @@ class LiveStudy:
         fitted, later = self.parts
         tally, curve, exposure = self.valued(fitted)
         own = self.final[self.times[self.final] < later.queries.at_ms[0]]
+        # Fitted to values on the first lists, calibrated on values on later ones: predictions are otherwise too
+        # extreme.
         regression = fit(self.rows[own], tally.values[self.keys[own]], exposure[own])
         tally, _, exposure = self.valued(later)
         return calibrate(regression, self.rows[own], tally.values[self.keys[own]], exposure[own]), curve, len(own)

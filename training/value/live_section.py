@@ -61,6 +61,7 @@ def calibration(live: LiveStudy) -> tuple[float, list[Tenth]]:
     owners = live.study.owner[live.keys[own]]
     tenths = []
     for tenth in np.array_split(np.argsort(predicted, kind="stable"), TENTHS):
+        # A ratio of two means: both are resampled together, and divided in each draw.
         columns = np.stack([values[tenth], weights[tenth]], axis=1) / model.mean
         draws = resampled_means(columns, owners[tenth], live.study.seed)
         rate = columns[:, 0].sum() / weights[tenth].sum()
@@ -91,6 +92,8 @@ def retained(live: LiveStudy, capacities: Sequence[int]) -> Iterator[Retention]:
                 life: measured(chosen, ByPriority(priorities(study.whole, predicted, life), capacity)).mean()
                 for life in LIVES
             }
+            # The life is chosen on lists before the test. On the test's own lists, the best of several would be too
+            # good.
             best = max(found, key=lambda each: float(found[each]))
             tables.append((name, best, ByPriority(priorities(study.whole, predicted, best), capacity)))
         random = np.random.default_rng(study.seed).random(len(live.keys))

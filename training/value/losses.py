@@ -79,6 +79,7 @@ def asset_values(context: RunContext) -> AssetSection | None:
     assets = assets_of(study, study.part(whole), kinds)
     if not assets:
         return None
+    # Several assets can have one replay: the only type of events and the only producer leave the same shop.
     wanted = {study.job(whole, each.variant).key for each in assets if _is_replayed(each)}
     ablations = _ablations(study) if {"sources", "features"} & {*kinds} else 0
     share = SHARE if "overlap" in context.chosen else 1.0
@@ -125,6 +126,8 @@ def values_of(study: Study, part: Part, assets: Sequence[Asset], results: Mappin
     if len(recent) < FEWEST_RECENT:
         recent = every
     found: dict[int, AssetValue] = {}
+    # Old history matters less from day to day of the test, because newer events replace it. So periods are compared on
+    # its first days.
     for is_history, cases in ((False, every), (True, recent)):
         own = [
             n for n, each in enumerate(assets) if (each.kind == "history") == is_history and each.state == "measured"

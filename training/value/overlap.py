@@ -84,6 +84,7 @@ def overlap(context: RunContext) -> OverlapSection | None:
     worth = Coalitions(context, scope, [variant for _, variant in players.values()])
     everyone = frozenset(range(len(players)))
     column = METRICS.index(study.options.primary)
+    # Before the threads start, so that both are known to all walks.
     full, empty = worth(everyone), worth(frozenset())
     tolerance = limits.tolerance * abs(float((full - empty)[:, column].mean()))
     orders = antithetic_orders(len(players), pairs, study.options.seed)
@@ -165,6 +166,8 @@ def _reported(worth: Coalitions, players: Mapping[str, str], found: Shapley, tol
     last = np.stack([full - worth(everyone - {each})[:, first] for each in sorted(everyone)])
     values = np.moveaxis(found.values, 0, 1)  # (cases, players, METRICS)
     ends = (full[:, None], empty[:, None])
+    # All figures are columns of one array, so they share their resamples and their differences are paired. The order of
+    # the columns is read again below: values of each player and metric, alone, last, and the two ends.
     stacked = np.concatenate([values.reshape(len(users), -1), single.T, last.T, *ends], axis=1)
     draws, means = resampled_means(stacked, users, seed), stacked.mean(axis=0)
     every = [estimate(float(means[column]), draws[:, column]) for column in range(stacked.shape[1])]

@@ -71,6 +71,7 @@ def plan_assets(costs: Costs, whole: Scope, replays: int, ablations: int, limit_
     """
 
     def seconds(scope: Scope) -> float:
+        # The replay with ablations cannot be divided among processes: it is a lower bound, however many there are.
         ablated_s = costs.seconds(scope, ablations=ablations)
         return max((ablated_s + replays * costs.seconds(scope)) / jobs, ablated_s)
 
@@ -96,6 +97,7 @@ def plan_overlap(costs: Costs, whole: Scope, players: int, limit_s: float, jobs:
     scope = Scope(events if events == whole.events else _rounded(events), whole.lists)
     replay_s = costs.seconds(scope)
     affordable = limit_s * jobs / replay_s
+    # If there is time for every set of players, further pairs cost nothing, because results are kept.
     pairs = MOST_PAIRS
     if affordable < 2**players:
         pairs = min(max(int(affordable / (VISITED * 2 * players)), FEWEST_PAIRS), MOST_PAIRS)
@@ -139,6 +141,7 @@ class Schedule:
 
     def remaining_s(self) -> float:
         """Return the seconds that are left at this point of the study."""
+        # The n-th question of a second run gets the n-th answer of the first run.
         if self._asked == len(self._kept.remaining_s):
             self._kept.remaining_s.append(max(self._limit_s - (monotonic() - self._began), 1.0))
             self._path.write_bytes(msgspec.json.encode(self._kept))

@@ -56,6 +56,7 @@ class Store:
     def write(self, key: str, arrays: Arrays) -> None:
         """Write a result. A process that ends meanwhile leaves no half of it."""
         path = self.path(key)
+        # Written beside it and renamed, which is atomic within a folder. The process number keeps two processes apart.
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         with unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -67,6 +68,7 @@ def digest_of(*parts: str) -> str:
     digest = blake2b(digest_size=16)
     for part in parts:
         encoded = part.encode()
+        # Lengths keep ("ab", "c") and ("a", "bc") apart.
         digest.update(len(encoded).to_bytes(8, "little") + encoded)
     return digest.hexdigest()
 
@@ -135,6 +137,8 @@ class Runner:
         else:
             self.ran += 1
             inner = self._pool.submit(_replay, job)
+            # The caller's future ends only after the result is on disk. A study that is then interrupted finds it
+            # again.
             inner.add_done_callback(lambda done: self._finish(job, done, future))
         return future
 
@@ -183,6 +187,7 @@ def running(study: Study, store: Store, load: LoadStudy, jobs: int) -> Iterator[
 
 def _stop(pool: ProcessPoolExecutor) -> None:
     """End the processes at once: what they are computing is lost, what is on disk is kept."""
+    # `shutdown` forgets the processes, and offers no way to end those that are computing.
     processes = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:

@@ -71,6 +71,7 @@ def shuffled(study: SessionStudy) -> tuple[SessionLog, Integers]:
     final = _final(study.valued.records)
     bad = np.sort(random.choice(study.known, max(round(SHARE * len(study.known)), 1), replace=False))
     pool = [item for session in bad.tolist() for item in final[session].items]
+    # Each item of the pool is dealt once, so each keeps its number of sessions, up to repeats within one.
     dealt = iter(random.permutation(len(pool)).tolist())
     changed = [
         SessionItems(

@@ -120,6 +120,7 @@ def shapley(hits: Floats, size: int, neighbours: int, out: Floats) -> None:
     if size == 0:
         return
     farthest = hits[size - 1]
+    # The recursion divides by N − 1.
     if size == 1:
         out[0] = farthest
         return
@@ -133,6 +134,7 @@ def shapley(hits: Floats, size: int, neighbours: int, out: Floats) -> None:
         harmonic += 1.0 / place
     harmonic_all = harmonic + 1.0 / size if neighbours >= size else harmonic
     out[size - 1] = (farthest + (farthest - total / others) * (harmonic_all - 1.0)) / size
+    # From the farthest player to the nearest: each value is that of the next player plus what its own hits change.
     for place in range(others - 1, -1, -1):
         rank = place + 1
         crowded = max(min(neighbours, rank) * others / rank - neighbours, 0.0) / neighbours
@@ -142,6 +144,8 @@ def shapley(hits: Floats, size: int, neighbours: int, out: Floats) -> None:
 @helper
 def sort_best_first(near: Rows, size: int) -> None:
     """Sort neighbours, the most similar first, of equal ones the newest (Shell's sort)."""
+    # Rows are structured records, which a kernel cannot copy into a variable. The last row, beyond all neighbours, is
+    # the place to put one aside.
     spare = len(near) - 1
     gap = size // 2
     while gap > 0:
@@ -163,6 +167,7 @@ def neighbours_of(index: Index, queries: Queries, query: int) -> int:
     count = queries.lengths[query]
     for at in range(count):
         key = queries.items[query, at]
+        # The same records that `session_items` makes from a shopper's query, so the source's own functions can be used.
         votes.session[at]["key"], votes.session[at]["item"] = key, find(numbers, key)
     return find_neighbours(sessions, open_lists(sessions, votes.session, count, scratch.cursors), scratch)
 

@@ -94,6 +94,7 @@ def session_log(log: Log, cases: Cases) -> SessionLog:
         for session, at_ms in sorted(changed.items(), key=lambda entry: entry[1]):
             items = held[session]
             if len(items) >= FEWEST_ITEMS:
+                # The table keeps the newest WIDTH items of a session, and so must its copy here.
                 newest = tuple(keys[item] for item in list(items)[-WIDTH:])
                 shopper = stable_key(str(owner[session])) & SHOPPER_MARK
                 records.append(SessionItems(key=session, at_ms=at_ms, items=newest, shopper=shopper))
@@ -102,6 +103,7 @@ def session_log(log: Log, cases: Cases) -> SessionLog:
     owner: dict[int, int] = {}
     rows = zip(log.item.tolist(), users, log.session.tolist(), log.at_ms.tolist(), strict=True)
     for number, (item, user, session, at_ms) in enumerate(rows):
+        # States reach the table once an interval, as in service. A list never sees the state of its own interval.
         if at_ms // REFRESH_MS != interval:
             publish()
             interval = at_ms // REFRESH_MS
@@ -129,6 +131,7 @@ def session_log(log: Log, cases: Cases) -> SessionLog:
 
 def _note(snapshots: list[list[int]], cases: Sequence[int], items: dict[int, None]) -> None:
     for case in cases:
+        # The newest EVIDENCE items, newest first: those that the source reads.
         snapshots[case] = list(items)[: -EVIDENCE - 1 : -1]
 
 

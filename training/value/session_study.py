@@ -71,6 +71,7 @@ class ByPriority:
     """
 
     def __init__(self, priorities: Floats, capacity: int) -> None:
+        # A new session enters the table before the least one leaves it.
         self.sessions = Sessions(ItemNumbers(), capacity=capacity + 1)
         self._priorities, self._capacity = priorities, capacity
         self._heap: list[tuple[float, int, int]] = []
@@ -89,6 +90,7 @@ class ByPriority:
                 if self._current.get(key) == entry:
                     del self._current[key]
                     changes.append(SessionItems(key=key, at_ms=record.at_ms, items=()))
+        # Entries of older states stay in the heap until they reach its top. This bounds their number.
         if len(self._heap) > 4 * self._capacity:
             self._heap = [entry for entry in self._heap if self._current.get(entry[1]) == entry[2]]
             heapify(self._heap)
@@ -277,5 +279,6 @@ def rank_correlation(one: Floats, two: Floats) -> float:
 
 def _ranks(values: Floats) -> Floats:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    # Equal values have the ranks (end − count, end], whose mean is end − (count − 1) / 2.
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)

@@ -87,6 +87,7 @@ def walk(order: Order, worth: Worth, tolerance: float) -> Walk:
     added = np.zeros((len(order), *whole.shape))
     target = whole[:, 0].mean()
     for number, player in enumerate(order):
+        # The first player is always tried: if all players together add less than the tolerance, each would get 0.
         if number and abs(target - before[:, 0].mean()) <= tolerance:
             return Walk(added, len(order) - number)
         after = worth(frozenset(order[: number + 1]))

@@ -161,6 +161,7 @@ class Study:
         if found is None:
             items = without_attributes(self.items, attributes)
             found = encode_catalogue(self.bundle, items, known=self.encoded, progress=progress)
+            # Texts that several variants share are encoded once.
             self.encoded.update({record.text_hash: record.vector for record in found})
             self._records[attributes] = found
         return found
@@ -177,11 +178,13 @@ class Study:
             unused = Replay(self.settings, self.bundle, records, query_vectors=self._query_vectors)
             while len(self._unused) >= UNUSED:
                 del self._unused[next(iter(self._unused))]
+        # Put back at the end, so that the first key is the one that was used longest ago.
         self._unused[attributes] = unused
         bundle = self.bundle
         shared: list[object] = [self.settings, bundle, bundle.scorer, bundle.sequence, self._query_vectors]
         for record in records:
             shared += (record, record.item, record.vector)
+        # The second argument is what `deepcopy` takes as copied already, so it shares these objects.
         return deepcopy(unused, {id(each): each for each in shared})
 
     def replay(self, job: Job, progress: Progress = no_progress) -> dict[str, npt.NDArray[np.generic]]:

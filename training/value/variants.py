@@ -143,6 +143,7 @@ def remaining_events(log: Log, variant: Variant, start: int, producers: Sequence
         is_kept &= ~np.isin(producers, sorted(variant.producers))
     age_days = (log.at_ms[start] - log.at_ms) / DAY_MS
     for newest, oldest in variant.ages:
+        # Only history is deleted. Events of the test are those that the shop receives meanwhile.
         is_kept[:start] &= ~((age_days > newest) & (age_days <= oldest))[:start]
     numbers = np.flatnonzero(is_kept)
     chosen = [log.interactions[number] for number in numbers.tolist()]

@@ -60,5 +60,6 @@ class LearnsSearches(Protocol):
 def best(scores: Scores, k: int, hidden: Sequence[int]) -> Ranked:
     """Return the `k` items of the highest `scores` above 0, without the `hidden`; ties by number."""
     out = np.empty(min(k, len(scores)), dtype=np.int64)
+    # The kernel is compiled for contiguous float64 only. Such scores are not copied.
     scores = np.ascontiguousarray(scores, dtype=np.float64)
     return out[: top(scores, np.array(hidden, dtype=np.int64), out)]

@@ -80,6 +80,8 @@ class Vectors:
         if number == len(self._vectors):
             self._vectors.append(NOTHING)
             self._squares.append(0.0)
+        # The old values leave the inverted lists first. An item that the new vector lacks would keep its old value
+        # otherwise.
         for item in self._vectors[number].items.tolist():
             del self._postings[item][number]
         for item, value in vector.items():
@@ -102,6 +104,8 @@ class Vectors:
 
     def dots(self, vector: Sparse) -> Scores:
         """Return the inner product with every shopper's vector, (shoppers,)."""
+        # Only the shoppers who share an item with the vector are visited. `bincount` adds up the products of each, as a
+        # matrix product by a sparse vector does.
         postings = [self._postings[item] for item in vector.items.tolist()]
         sizes = [len(each) for each in postings]
         numbers = np.fromiter(chain.from_iterable(postings), np.int64, sum(sizes))
@@ -112,6 +116,7 @@ class Vectors:
 def add_up(vectors: list[Sparse], weights: Scores, items: int) -> Scores:
     """Return the sum of some vectors, each times its weight, (items,)."""
     sizes = [len(each.items) for each in vectors]
+    # NOTHING comes first so that there is something to join when no vector is given.
     held = np.concatenate([each.items for each in [NOTHING, *vectors]])
     values = np.concatenate([each.values for each in [NOTHING, *vectors]])
     return np.bincount(held, values * np.repeat(weights, sizes), minlength=items).astype(np.float64)

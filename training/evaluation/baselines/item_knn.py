@@ -63,6 +63,7 @@ class ItemKnn:
         for item in items:
             row = self._rows.get(item, {})
             counts = np.fromiter(row.values(), dtype=np.int32, count=len(row))
+            # The items of a row are distinct, so `+=` by index adds each of them.
             scores[list(row)] += counts / np.sqrt(max(self._sessions[item], 1.0))
         scores /= np.sqrt(np.maximum(self._sessions, 1.0))
         return best(scores, k, hidden)

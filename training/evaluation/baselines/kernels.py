@@ -35,6 +35,7 @@ def top(scores: Floats, hidden: Integers, out: Integers) -> int:
         if is_hidden:
             continue
         place = size if size < most else most - 1
+        # Insertion into the best so far, which are in falling order.
         while place > 0 and scores[out[place - 1]] < score:
             out[place] = out[place - 1]
             place -= 1
@@ -128,6 +129,8 @@ def nearest_sessions(
                 if matches.newest[session] == 0:
                     matches.found[size] = session
                     size += 1
+                # The present session is a vector whose newest item weighs 1 and whose first weighs 1 / length.
+                # Positions rise, so the last write to `newest` is the newest shared item.
                 matches.similarity[session] += (position + 1) / length
                 matches.newest[session] = position + 1
             entry = sessions_of.before[entry]
@@ -145,6 +148,7 @@ def nearest_sessions(
         out.session[place], out.similarity[place] = session, similarity
         out.step[place] = length - matches.newest[session] + 1
         count = min(count + 1, most)
+    # Only the entries that this call touched are set back to 0: clearing all sessions would cost more than the search.
     for place in range(size):
         session = matches.found[place]
         matches.similarity[session] = 0.0
@@ -164,6 +168,8 @@ def _most_recent(sessions: Integers, latest: Integers, most: int) -> Integers:
     for place in range(len(sessions)):
         recency[place] = (latest[sessions[place]] - oldest) * len(latest) + sessions[place]
     if len(recency) > most:
+        # Selection before sorting: `partition` is linear, and only `most` are sorted. The numbers are all different, so
+        # exactly `most` remain.
         least = np.partition(recency, len(recency) - most)[len(recency) - most]
         recency = recency[recency >= least]
     recency = np.sort(recency)[::-1]

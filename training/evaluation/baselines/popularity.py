@@ -58,6 +58,8 @@ class RecentPopularity:
         if self._landmark_ms is None:
             self._landmark_ms = act.at_ms
         exponent = (act.at_ms - self._landmark_ms) / self._half_life_ms
+        # Weights grow by 2 in each half-life. Before they exceed a float64 (2^1023), all are divided and the landmark
+        # moves, which changes no ratio between items.
         if exponent > LARGEST_EXPONENT:
             self._weight *= 2.0**-exponent
             self._landmark_ms, exponent = act.at_ms, 0.0
@@ -84,6 +86,8 @@ class Repeat:
         """Count the session once for the item."""
         if self._only_bought and not act.bought:
             return
+        # `last` is the session that counted last, so a session counts once. If two sessions of a shopper alternate,
+        # each change counts: rare, and a set of sessions for each item would cost more.
         count, _, last = self._had[act.user].get(act.item, (0, 0, -1))
         self._had[act.user][act.item] = (count + (last != act.session), act.at_ms, act.session)
 

@@ -56,9 +56,12 @@ class SasRec:
         newest = self._newest.get(moment.user)
         if not newest:
             return np.empty(0, dtype=np.int64)
+        # The model reads the pause until the list. After an act there is none. At an arrival nothing is hidden, and the
+        # pause since the last act counts.
         pause_ms = 0 if moment.hidden else moment.at_ms - newest[-1].at_ms
         with torch.no_grad():
             output = model(self._table, _windows(newest, pause_ms))[0, -1]
+            # Cosines are between -1 and 1, and only scores above 0 are recommended: + 1 keeps the order and admits all.
             scores = (self._table @ output).numpy().astype(np.float64) + 1.0
         return best(np.where(self._known, scores, 0.0), k, moment.hidden)
 

@@ -74,6 +74,7 @@ class TifuKnn:
         if number is None:
             return np.empty(0, dtype=np.int64)
         own = self._vectors.of(number)
+        # ‖u − v‖² = ‖u‖² − 2 u·v + ‖v‖². The first term is the same for all v, so the order does not need it.
         distance = self._vectors.squares() - 2 * self._vectors.dots(own)
         distance[number] = np.inf
         near = np.argsort(distance, kind="stable")[: min(settings.neighbours, len(distance) - 1)]
@@ -89,6 +90,8 @@ class TifuKnn:
         vector: defaultdict[int, float] = defaultdict(float)
         end = len(baskets)
         for age in range(groups):
+            # From the newest group to the oldest. The first `longer` groups counted from the newest have one basket
+            # more.
             start = end - size - (age < longer)
             weight = settings.between**age / groups / (end - start)
             for basket in reversed(baskets[start:end]):

@@ -78,6 +78,8 @@ class UpCf:
         squares = self._counts.squares()
         similarity = self._counts.dots(self._counts.of(own))
         similarity /= squares[own] ** settings.asymmetry * squares ** (1 - settings.asymmetry)
+        # The shopper is always a neighbour, whatever the similarity of others: infinite for the sort, and 1 for the
+        # vote.
         similarity[own] = np.inf
         near = np.argsort(-similarity, kind="stable")[: settings.neighbours + 1]
         similarity[own] = 1.0

@@ -52,6 +52,8 @@ class VSkNN:
         """Add the item to its session."""
         place = self._place.setdefault(act.session, len(self._place))
         if place == len(self._latest_ms):
+            # The scratch memory grows with the sessions. New entries must be 0, since the kernel expects to find no
+            # match there.
             self._latest_ms = np.concatenate([self._latest_ms, np.zeros_like(self._latest_ms)])
             self._matches = Matches(*(np.concatenate([each, np.zeros_like(each)]) for each in self._matches))
         self._latest_ms[place] = act.at_ms
@@ -118,6 +120,7 @@ class _Lists:
         """Append a value to a list."""
         newest, values, before = self.chains
         if number >= len(newest):
+            # Lists are numbered in the order in which they begin, so one doubling always has room for `number`.
             newest = np.concatenate([newest, np.full_like(newest, -1)])
         if self._size == len(values):
             values, before = (np.concatenate([each, np.empty_like(each)]) for each in (values, before))
