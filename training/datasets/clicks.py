@@ -171,6 +171,8 @@ def _page(graded: int, draw: np.random.Generator) -> Iterator[int]:
     """Yield the places of the items on a page, each once."""
     shown: set[int] = set()
     for place in range(min(PAGE, graded)):
+        # Without explored places, an item that BM25 ranks low would never be shown, and nothing could be learned about
+        # it.
         other = int(draw.integers(graded)) if draw.random() < EXPLORED else place
         if other not in shown:
             shown.add(other)

@@ -43,6 +43,7 @@ class Catalogue:
         product = self._products.setdefault(draft.item_id, _Product(place))
         product.merge(draft)
         for alias in draft.aliases:
+            # An id of two items is worse than an unknown one: its events would count for the wrong item.
             if alias and self._aliases.setdefault(alias, draft.item_id) != draft.item_id:
                 self._section.remark("id of two items, so events with it are dropped", place, alias)
                 self._unclear.add(alias)
@@ -107,6 +108,7 @@ class _Product:
         for name in ("title", "description", "category", "brand", "released_at", "seller", "url", "image_url"):
             if value := getattr(draft, name):
                 self._first.setdefault(name, value)
+        # An unknown stock counts as in stock here, as in the contract.
         if draft.price.amount is not None:
             self._prices.append((draft.in_stock is not False, draft.price, draft.list_price.amount))
         if draft.in_stock is not None:

@@ -81,11 +81,13 @@ class EventImport:
                 item = draft.item
                 if self._catalogue is None and item is not None and item.title and item.item_id:
                     at = line[:TIME_DIGITS]
+                    # Times of a fixed width are compared as bytes. `<=`: of equal times the later record counts.
                     if item.item_id not in items or items[item.item_id][0] <= at:
                         items[item.item_id] = at, record.place, item
         if count == 0:
             return 0
         number = self._state.parts
+        # The state is written last. A run that is killed before that repeats this part, and overwrites both files.
         write_lines(self._work / f"{number:05}.events", sorted(events))
         write_lines(self._work / f"{number:05}.items", (_item_line(*item) for item in items.values()))
         self._state.parts += 1
@@ -104,6 +106,7 @@ class EventImport:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # A field has another shape than its format says, such as a text in place of a list of items.
             self.section.drop("record has another form than its format", record.place, repr(error))
+        # The converters share one list of remarks, so what they left goes with this record, and the list is emptied.
         for remark in self._values.remarks:
             self.section.remark(remark.reason, record.place, remark.detail)
         self._values.remarks.clear()
@@ -140,6 +143,7 @@ class EventImport:
             paths = [self._work / f"{number:05}.events" for number in range(self._state.parts)]
             last = b""
             for line in heapq.merge(*(opened.enter_context(path.open("rb")) for path in paths)):
+                # Equal lines are neighbours, because the merge sorts whole lines: no set of all ids is needed.
                 if line == last:
                     self.section.drop("event is repeated", _head.decode(line[TIME_DIGITS:]).event_id)
                     continue

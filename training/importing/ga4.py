@@ -33,6 +33,8 @@ def events(data: Any, values: Values) -> Iterator[EventDraft]:
     parameters = dict(_parameters(row.get("event_params")))
     session = text(parameters.get("ga_session_id"))
     at = values.time(row.get("event_timestamp"))
+    # GA4 has no event id. An export that is read twice must give the same ids, so they are made of the fields that
+    # differ.
     key = event_key(user, *(row.get(each) for each in OF_THE_EVENT))
     common: dict[str, Any] = {
         "user_id": user,

@@ -134,6 +134,7 @@ def _records(file: MappingFile, mapping: ItemMapping | EventMapping, source: Sou
     """Read the records. A CSV file must have every column that the mapping names; objects of JSON may lack some."""
     if file.format == "jsonl":
         return lines(source)
+    # `types` and `items` are not columns.
     specs = {name: value for name, value in msgspec.structs.asdict(mapping).items() if name not in ("types", "items")}
     return csv_rows(source, [(name,) for name in _names(list(specs.values()))], file.delimiter)
 
@@ -187,6 +188,7 @@ def _events(mapping: EventMapping, data: Any, values: Values) -> Iterator[EventD
     if not isinstance(entries, list) or not all(isinstance(each, Mapping) for each in entries):
         raise Unusable(f"{mapping.items} is not a list of objects")
     for each in entries:
+        # The entry's own fields cover those of the event, so a column is looked up in the entry first.
         line = {**row, **each}
         item_id, query = text(_read(mapping.item_id, line)), text(_read(mapping.query, line))
         yield EventDraft(

@@ -70,6 +70,7 @@ class _Products(ContentHandler):  # type: ignore[misc, unused-ignore]
 
 
 def _of_xml(source: Source) -> Iterator[Record]:
+    # A document type is allowed, since some feeds have one; it is useless to an attacker without entities.
     parser = DefusedExpatParser(forbid_dtd=False, forbid_entities=True, forbid_external=True)
     parser.setFeature(feature_namespaces, True)
     handler = _Products(parser)

@@ -77,6 +77,7 @@ class Source:
         """Open the file as text, without a byte order mark. A mark of UTF-16 decides the encoding."""
         with self.opened() as raw:
             buffered = io.BufferedReader(cast("io.RawIOBase", raw))
+            # Spreadsheets save "Unicode text" as UTF-16, with a mark and without any other hint.
             utf16 = buffered.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             encoding = "utf-16" if utf16 else self.encoding or "utf-8"
             yield io.TextIOWrapper(buffered, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
@@ -108,6 +109,8 @@ def csv_rows(source: Source, required: Sequence[Sequence[str]], delimiter: str |
         for row in reader:
             if row:
                 yield Record(source.name, line, dict(zip(header, row, strict=False)) if fits(row, header) else row)
+            # The reader counts from the line after the header, and a cell may hold several lines, so the next record's
+            # line is only known now.
             line = reader.line_num + 2
 
 

@@ -54,6 +54,7 @@ def gathered(records: Iterator[Record]) -> Iterator[Record]:
 
 def _path(category: str | None, parents: dict[str, str]) -> tuple[str, ...]:
     found: list[str] = []
+    # A tree from a file may have a cycle, which `found` ends.
     while category and category not in found and len(found) < MOST_LEVELS:
         found.append(category)
         category = parents.get(category)

@@ -99,6 +99,7 @@ class Importer:
             shutil.rmtree(self._work)  # the same files would give nothing again
             raise
         write_lines(self._work / REPORT, [msgspec.json.format(msgspec.json.encode(report)), b"\n"])
+        # All files are complete before the first is replaced.
         for name in (*written, REPORT):
             (self._work / name).replace(self._plan.output / name)
         shutil.rmtree(self._work)

@@ -28,6 +28,7 @@ def filled(records: Iterator[Record]) -> Iterator[Record]:
     first: dict[str, str] = {}
     for record in records:
         if isinstance(record.data, dict):
+            # Rows of a product follow one another, so another handle begins the next product.
             if _first(record.data, *HANDLE) != _first(first, *HANDLE):
                 first = record.data
             inherited = {name: first.get(name, "") for name in OF_THE_PRODUCT if not record.data.get(name)}

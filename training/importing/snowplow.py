@@ -88,6 +88,7 @@ def _of_line(data: bytes) -> dict[str, Any]:
         fields = data.decode().split("\t")
     except UnicodeDecodeError as error:
         raise Unusable("line is not in UTF-8", str(error)) from error
+    # Pipelines of older versions lack the last columns, which the times above can do without.
     if len(fields) < FIELDS - 4:
         raise Unusable("line has too few columns for an enriched event", f"{len(fields)} columns")
     return {name: fields[place] for name, place in COLUMNS.items() if place < len(fields)}

@@ -99,6 +99,7 @@ class Values:
             if _AMBIGUOUS.fullmatch(digits):
                 self.remarks.append(Remark("price is ambiguous: give --locale", written))
                 return None
+            # The last separator is the decimal one, unless it occurs twice: then it parts thousands.
             decimal_comma = digits.rfind(",") > digits.rfind(".") if digits.count(",") < 2 else False
             if digits.count(".") > 1:
                 decimal_comma = True
@@ -184,6 +185,7 @@ class Values:
         day_first = self.day_first
         if day_first is None and (match := _NUMERIC_DATE.match(written)):
             first, separator, second = int(match[1]), match[2], int(match[3])
+            # 3/4 is read in two ways, 3.4. is not, 13/4 has one reading, and 3/3 is the same day in both.
             if separator != "." and max(first, second) <= 12 and first != second:
                 raise Unusable("date has two readings: give --day-first or --month-first", written)
             day_first = separator == "." or first > 12
@@ -202,6 +204,8 @@ def _of_digits(written: str) -> datetime | None:
     length = len(written)
     if length in (8, 14):
         return datetime.strptime(written, "%Y%m%d" if length == 8 else "%Y%m%d%H%M%S")
+    # The number of digits tells the unit for all times from 1973 to 2286: a count with one digit less is older than
+    # September 2001.
     for digits, per_second in ((10, 1), (13, 1_000), (16, 1_000_000), (19, 1_000_000_000)):
         if length in (digits, digits - 1):
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(written) * 1_000_000 // per_second)

@@ -56,6 +56,7 @@ def item(data: Any, values: Values) -> ItemDraft:
         image_url=values.url((row.get("images") or "").partition(",")[0]),
         price=values.price(text(row.get("sale price")) or row.get("regular price")),
         list_price=values.price(row.get("regular price")) if text(row.get("sale price")) else NO_PRICE,
+        # A variable product is in stock if one of its variations is, so its own column says nothing.
         in_stock=False if published in ("0", "-1") else None if is_variable else in_stock,
         attributes=dict(_attributes(row)),
     )
