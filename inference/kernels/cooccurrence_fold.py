@@ -199,6 +199,8 @@ def count_position(item: Any, transition: Any) -> bool:
         item["timestamps_ms"][row] = max(item["timestamps_ms"][row], transition["timestamp_ms"])
         return True
     partition, offset, timestamp_ms = transition["partition"], transition["offset"], transition["timestamp_ms"]
+    # More partitions than rows: the quietest one gives its row up. A record of it that is read again would then count
+    # twice.
     row = row_to_write(item["positions"], item["timestamps_ms"], item["partitions"])
     if row == item["positions"]:
         item["positions"] += 1
@@ -225,11 +227,15 @@ def fold(states: States, transitions: Transitions, half_life_ms: float, scratch:
     for number in range(len(ends)):
         is_new = starts[number + 1] == starts[number]
         if is_new:
+            # The scratch record still has the entries of the item before. Without these lengths they would be this
+            # item's.
             item["befores"], item["queries"], item["positions"] = 0, 0, 0
         elif is_sound(words, starts[number], starts[number + 1]):
             unpack(words, starts[number], item)
         else:
             return number
+        # Stays 0 if every transition was counted before, so that the caller neither stores nor publishes an equal
+        # state.
         lengths[number] = 0
         while entry < ends[number]:
             place = order[entry]

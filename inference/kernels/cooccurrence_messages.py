@@ -117,6 +117,7 @@ def publish(states: States, keys: Any, support: Support, scratch: Any, messages:
             row = order[place]
             floats[0] = weights[row]
             letters[at] = TEXT
+            # `TEXT` is followed by one byte of length, which REMEMBERED_BYTES fits into.
             letters[at + 1] = item["text_lengths"][row]
             at += 2
             for letter in range(item["text_lengths"][row]):

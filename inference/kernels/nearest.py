@@ -131,6 +131,8 @@ def find_nearest(
         # Without a vector or a limit there are no rounds: the searches below write empty hits.
         for start in range(0, used if present > 0 and limit > 0 else 0, BLOCK):
             length = min(BLOCK, used - start)
+            # All vectors at once, while the block is in the cache: reading the items from memory is most of the time of
+            # a search.
             multiply(columns, start, length, scratch.factors, present, scratch.products)
             for search in range(number):
                 if searches[search, SAME] >= 0:
@@ -173,6 +175,7 @@ def arrange(first: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch) 
             slot = vector_of(inverse_norms, query, requests[request, 0])
             if slot < 0:
                 continue
+            # Only vectors of the same query are compared: those of two shoppers are hardly ever equal.
             vector = own_vectors
             while vector < present and not is_same(scratch.factors.vectors[vector], vectors[query, slot]):
                 vector += 1

@@ -97,6 +97,7 @@ def sink(records: Newest, place: int, size: int) -> None:
 @helper
 def take(records: Newest, key: np.uint64, at_ms: int) -> int:
     """Assign a slot to a key that has none, and return it. There must be a free slot."""
+    # Read before `retain`, which counts the new key: the heap's next free place is the number of records before.
     size = records.table.sizes[HELD]
     slot = retain(records.table, key)
     records.slots[slot]["at_ms"] = at_ms

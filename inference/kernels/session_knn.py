@@ -207,6 +207,7 @@ def find_neighbours(sessions: SessionTable, list_count: int, scratch: Scratch) -
                     slot = values[place]
                     cursor["slot"], cursor["at_ms"] = slot, newest.slots[slot]["at_ms"]
         if ended:
+            # A cursor at its list's end would be read again as if its last session were the next one.
             list_count = close_ended(cursors, list_count)
         # A session without any other item has nothing to propose.
         shopper = sessions.shoppers[best]
@@ -256,6 +257,7 @@ def add_votes(sessions: SessionTable, near: Rows, size: int, votes: Votes) -> in
             nearest += 1
         for at in range(sessions.lengths[slot]):
             item = sessions.items[slot, at]
+            # The first vote for the item in this query: its shoppers are still those of an earlier query.
             if votes.sums[item] < 0:
                 votes.shoppers[item] = 0
             votes.shoppers[item] |= shopper

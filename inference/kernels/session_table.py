@@ -171,6 +171,7 @@ def replace_items(numbers: KeyTable, sessions: SessionTable, slot: int, records:
         if entries[item]["mark"] == NEW:
             release(numbers, item)
             continue
+        # `retain` took a second reference for an item that the session has already. It is given back.
         if entries[item]["mark"] == OLD:
             release(numbers, item)
         else:

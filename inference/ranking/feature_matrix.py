@@ -172,6 +172,8 @@ def _fill(
             for source in range(len(places)):
                 if candidates.ranks[at, source] > 0:
                     if places[source, 0] >= 0:
+                        # Scores and popularities are mostly near 0. Their roots are spread more evenly, which a linear
+                        # part of the ranker can use.
                         own[places[source, 0]] = np.sqrt(candidates.scores[at, source])
                     if places[source, 1] >= 0:
                         own[places[source, 1]] = candidates.ranks[at, source]

@@ -141,6 +141,7 @@ class CompiledNetwork:
     def run(self, inputs: Mapping[str, Vector]) -> Vector:
         """Return the scores (n,) of `inputs["features"]`, float32 (n, width). Raises ScoringError."""
         features, required = inputs["features"], self._width
+        # numba does not check bounds: a narrower array would be read beyond its rows.
         if features.ndim != 2 or features.shape[1] != required:
             raise ScoringError(f"the ranker network: required features of shape (n, {required}), got {features.shape}")
         if not features.flags.writeable:
@@ -231,6 +232,8 @@ def _score(
                 row[place] = features[start + place, columns[column]]
         _add_products(scratch, weights.direct, weights.offset[0], sums)
         for place in range(len(sums)):
+            # Logits are float64: sums of many units in float32 would lose the last digits, by which close candidates
+            # differ.
             logits[place] = sums[place]
         for unit in range(units):
             _add_products(scratch, weights.hidden[unit], weights.bias[unit], sums)

@@ -67,6 +67,7 @@ class Cooccurrence:
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
         bounds = Bounds(limits.capacity, limits.postings, longest, block, bits, float(limits.half_life_ms))
+        # The kernel stops when this is full, and `learn` calls it again.
         changes = 64 * limits.width if track_changes else 0
         self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 

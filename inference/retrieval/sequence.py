@@ -45,7 +45,7 @@ class SequenceModel:
         """Return the residuals of items by stable key, float32 (m, width); 0 for an item without one."""
         found = np.zeros((len(keys), self.width), dtype=np.float32)
         if len(self.keys):
-            # `searchsorted` gives the place where a key would be. A key that is not there is told apart by the
+            # `searchsorted` gives the place where a key would be. A key that is not there is recognised by the
             # comparison.
             places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             known = self.keys[places] == keys

@@ -147,7 +147,7 @@ def fold_packed(
     if unreadable >= 0:
         raise _unreadable(states[unreadable])
     changed = [
-        # No words mean no change: the caller gets its own object back, and can tell by identity that there is nothing
+        # No words mean no change: the caller gets its own object back, and can see by identity that there is nothing
         # to store.
         words[number, :length].tobytes() if length else states[number] or b""
         for number, length in enumerate(lengths.tolist())

@@ -201,6 +201,7 @@ def rules_record(rules: ProfileRules, *, window: int, list_size: int, faded: flo
     for name in ("short_term_half_life_ms", "long_term_half_life_ms", "habit_half_life_ms"):
         record[name] = getattr(rules, name)
     record["session_gap_ms"], record["max_clock_skew_ms"] = rules.session_gap_ms, rules.max_clock_skew_ms
+    # The last weight is that of an arrival, which is no action and must teach nothing.
     record["weights"] = [*(rules.weights[action] for action in (*ACTION_TYPES, SEARCH_TYPE)), 0.0]
     record["robot_minute"], record["robot_day"] = rules.robot_events_per_minute, rules.robot_events_per_day
     record["window"], record["list_size"], record["faded"] = min(window, RECENT_ITEMS), list_size, faded

@@ -106,9 +106,11 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             item = id_key(subject)
             texts.append(None)
             served = catalogue.served(item)
+            # An item that is not in the catalogue yet is remembered by its key, without labels and vector.
             if served is not None:
                 row, category, brand, log_price = len(item_vectors), served.category, served.brand, served.log_price
                 item_vectors.append(served.vector)
+            # The price paid comes before that of the catalogue.
             if interaction.price is not None:
                 log_price = log1p(interaction.price)
         PACKED_EVENT.pack_into(

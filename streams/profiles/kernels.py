@@ -124,6 +124,7 @@ def check(profiles: ProfileBatch, found: Array) -> int:
         for j in range(RECENT_QUERIES):
             lengths_fit = lengths_fit and profile["query_lengths"][j] <= QUERY_BYTES
         if not lengths_fit:
+            # The checks below read as far as these lengths, so they must hold first.
             found[i] = WRONG_LENGTHS
             wrong += 1
             continue
@@ -180,6 +181,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
         answer["first_offset"], answer["first_partition"] = event["offset"], event["produced_in"]
+        # Before any change: the memory of events distinguishes a repetition from a new event.
         place = remembered(profile, event)
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)

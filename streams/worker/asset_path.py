@@ -120,6 +120,7 @@ class AssetPath:
         deliveries = []
         for snapshot in self._collector.take(round(time() * 1000)):
             value = encode_snapshot(snapshot)
+            # The brokers would refuse it, and that failure would keep the profiles of the other streams back.
             if len(value) > LARGEST_MESSAGE:
                 log.warning(
                     "the profile of a stream on %s is too large to be published, it is left out", snapshot.topic

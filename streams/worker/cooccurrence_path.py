@@ -143,7 +143,7 @@ class CooccurrencePath:
                 id(message) for (message, _), is_new in zip(of_partition, folded.counted, strict=True) if is_new
             )
             states = list(zip(keys, folded.states, strict=True))
-            # The fold returns the very object that it was given if nothing changed, so identity tells what to store.
+            # The fold returns the very object that it was given if nothing changed, so identity shows what to store.
             newer = [each for each, before in zip(states, stored, strict=True) if each[1] is not before]
             if newer:
                 self.table.put_many(partition, newer)

@@ -123,6 +123,7 @@ class Forgotten:
 
     def note(self, user_id: bytes, asked_at_ms: int) -> None:
         """Record a request that Kafka took at `asked_at_ms`, in milliseconds since the epoch."""
+        # Taken out and put back at the end, so that the first key is that of the oldest request.
         asked_at_ms = max(asked_at_ms, self._asked_at_ms.pop(user_id, asked_at_ms))
         self._asked_at_ms[user_id] = asked_at_ms
         if len(self._asked_at_ms) > self._kept:

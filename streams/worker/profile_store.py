@@ -56,6 +56,8 @@ class ProfileStore:
         """Send written profiles to the changelog."""
         deliveries: list[Delivered] = []
         for partition, values in by_partition(shoppers, profiles).items():
+            # Forgotten only here: `write` has deleted the former key in the store, and this deletes it in the
+            # changelog.
             former = [self._former.pop((partition, name), None) for name, _ in values] if self._former else []
             tombstones = [(user_id, None) for user_id in former if user_id is not None]
             deliveries += await self.table.log_many(partition, [*values, *tombstones])

@@ -144,6 +144,7 @@ class Worker:
         self.paths.items.released()
         self.producer.release()
         for tp in revoked:
+            # `clicks` and `searches` of one number have one owner, so one of the two is enough.
             if tp.topic == self.settings.topics.clicks:
                 self.paths.trends.release(tp.partition)
 

@@ -120,8 +120,7 @@ class Trainer:
             encoder.bert.load_state_dict(self.start, strict=False)
         run = Run(
             name=name,
-            # All that the weights depend on. A checkpoint with another digest is refused, because it would resume with
-            # other data.
+            # All that the weights depend on: a checkpoint of other data must be refused.
             digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}{self.extra}",
             stages=stages,
             sampler=Sampler(self.corpus, self.targets, graded, self.plan.seed),

@@ -204,7 +204,7 @@ def _of_digits(written: str) -> datetime | None:
     length = len(written)
     if length in (8, 14):
         return datetime.strptime(written, "%Y%m%d" if length == 8 else "%Y%m%d%H%M%S")
-    # The number of digits tells the unit for all times from 1973 to 2286: a count with one digit less is older than
+    # The number of digits shows the unit for all times from 1973 to 2286: a count with one digit less is older than
     # September 2001.
     for digits, per_second in ((10, 1), (13, 1_000), (16, 1_000_000), (19, 1_000_000_000)):
         if length in (digits, digits - 1):
