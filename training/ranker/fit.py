@@ -96,11 +96,11 @@ def fit(
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
     standardised = _standardised(lists, mean, std, varies)
     progress()
-    network = _order(lists, standardised, decay, units, seed, progress)
-    whole = _standardised(acted, mean, std, varies)
-    progress()
     # BLAS on one thread: with more, the order of its sums would depend on their number.
     with threadpool_limits(1, user_api="blas"):
+        network = _order(lists, standardised, decay, units, seed, progress)
+        whole = _standardised(acted, mean, std, varies)
+        progress()
         calibration = _calibrate(acted, whole, network.logits(whole))
     return Ranker(examples.names, mean, std, network, calibration)
 

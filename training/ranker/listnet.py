@@ -7,10 +7,11 @@ step follows the mean slope of some lists with the rule of Adam (Kingma & Ba 201
 All networks are fitted side by side. A weight matrix has a column ("lane") for each hidden unit of each network, and
 then one for the linear part of each network, so that one pass over a candidate's features serves them all.
 
-A kernel and no library, for these reasons. L-BFGS of scipy needs all lists for each step: it took seven times the CPU
-time (10,000 events of Online Retail, see CHANGELOG.md). torch has Adam and the gradients, but workers' images and the
-extra `train` do not include it, and the learning loop would need it. The kernel also sums in a fixed order, so a seed
-gives the same ranker with any number of threads.
+A kernel and no library for Adam, for these reasons. L-BFGS of scipy needs all lists for each step: it took seven times
+the CPU time (10,000 events of Online Retail, see CHANGELOG.md). torch has Adam and the gradients, but workers' images
+and the extra `train` do not include it, and the learning loop would need it. The products inside the kernel are those
+of BLAS. On one thread of BLAS, the kernel sums in a fixed order, so a seed gives the same ranker with any number of
+threads.
 """
 
 from __future__ import annotations
@@ -110,37 +111,48 @@ class Scratch(NamedTuple):
     """Scratch memory for the longest list, of C candidates.
 
     Attributes:
-        active: the hidden units and linear parts of each candidate; later the slope along each, float32 (C, L).
+        active: the hidden units and linear parts of each candidate, float32 (C, L).
         logits: of each candidate in each network; later the slope of the loss along it, float32 (C, M).
+        backward: the slope along each lane of each candidate, float32 (C, L).
+        outputs: weights of the lanes in the logits, float32 (L, M).
         slopes: the slope along all weights, float32 (F + 2, L): of the inputs, the bias, the output.
+        products: a part of one list's slopes, float32 (F + M, L).
     """
 
     active: Floats
     logits: Floats
+    backward: Floats
+    outputs: Floats
     slopes: Floats
+    products: Floats
 
     @classmethod
     def of(cls, networks: Networks, members: int, longest: int) -> Scratch:
         """Return scratch memory for lists of at most `longest` candidates."""
         features, lanes = networks.inputs.shape
-        shapes = (longest, lanes), (longest, members), (features + 2, lanes)
+        candidates = (longest, lanes), (longest, members), (longest, lanes)
+        shapes = *candidates, (lanes, members), (features + 2, lanes), (features + members, lanes)
         return cls(*(np.empty(shape, dtype=np.float32) for shape in shapes))
 
 
 _LISTS = types.NamedTuple((float32[:, ::1], int64[::1], float32[::1], float32[::1]), Lists)
 _STEPS = types.NamedTuple((int64[:, ::1], float64[::1], int64, float64), Steps)
 _NETWORKS = types.NamedTuple((float32[:, ::1], float32[::1], float32[::1], float32[:, :, ::1]), Networks)
-_SCRATCH = types.NamedUniTuple(float32[:, ::1], 3, Scratch)
+_SCRATCH = types.NamedUniTuple(float32[:, ::1], 6, Scratch)
 
 
-@kernel(float64(_LISTS, _STEPS, _NETWORKS, _SCRATCH), allocates=False)
+@kernel(float64(_LISTS, _STEPS, _NETWORKS, _SCRATCH))
 def descend(lists: Lists, steps: Steps, networks: Networks, scratch: Scratch) -> float:
-    """Make steps that change `networks`, and return the mean loss of the drawn lists, each before its step."""
+    """Make steps that change `networks`, and return the mean loss of the drawn lists, each before its step.
+
+    The caller limits BLAS to one thread.
+    """
     drawn = steps.drawn
     members = scratch.logits.shape[1]
     total = 0.0
     for step in range(len(drawn)):
         scratch.slopes[:] = np.float32(0)
+        _connect(networks.output, scratch.outputs)
         for place in range(drawn.shape[1]):
             total += _add_slopes(lists, drawn[step, place], networks, scratch)
         _adam(networks, scratch.slopes, steps, drawn.shape[1], step)
@@ -148,70 +160,50 @@ def descend(lists: Lists, steps: Steps, networks: Networks, scratch: Scratch) ->
 
 
 @helper
+def _connect(output: Floats, outputs: Floats) -> None:
+    """Set the weight of each lane in each network's logit: `output` in its own network, and 1 for a linear part."""
+    lanes, members = outputs.shape
+    hidden = lanes - members
+    outputs[:] = np.float32(0)
+    for lane in range(hidden):
+        outputs[lane, lane // (hidden // members)] = output[lane]
+    for member in range(members):
+        outputs[hidden + member, member] = np.float32(1)
+
+
+@helper
 def _add_slopes(lists: Lists, number: int, networks: Networks, scratch: Scratch) -> float:
     """Add one list's slopes to `scratch.slopes`, and return its loss, the sum over the networks."""
-    inputs, bias, output = networks.inputs, networks.bias, networks.output
-    active, logits, slopes = scratch.active, scratch.logits, scratch.slopes
-    features, lanes = inputs.shape
-    members = logits.shape[1]
+    features, lanes = networks.inputs.shape
+    members = scratch.logits.shape[1]
     hidden = lanes - members
     units = hidden // members
     start, end = lists.starts[number], lists.starts[number + 1]
-    for at in range(start, end):
-        own, x = active[at - start], lists.x[at]
-        for lane in range(lanes):
-            own[lane] = bias[lane]
-        # Four features at once: most of the time goes into reading and writing sums, not into products.
-        whole = features - features % 4
-        for feature in range(0, whole, 4):
-            a, b, c, d = x[feature], x[feature + 1], x[feature + 2], x[feature + 3]
-            for lane in range(lanes):
-                own[lane] += (a * inputs[feature, lane] + b * inputs[feature + 1, lane]) + (
-                    c * inputs[feature + 2, lane] + d * inputs[feature + 3, lane]
-                )
-        for feature in range(whole, features):
-            for lane in range(lanes):
-                own[lane] += x[feature] * inputs[feature, lane]
-        for member in range(members):
-            logit = own[hidden + member]
-            for lane in range(member * units, (member + 1) * units):
-                own[lane] = max(own[lane], np.float32(0))
-                logit += own[lane] * output[lane]
-            logits[at - start, member] = logit
+    # NumPy's products are those of BLAS, which keeps more sums in registers than the loops that LLVM compiles.
+    x, active, logits = lists.x[start:end], scratch.active[: end - start], scratch.logits[: end - start]
+    np.dot(x, networks.inputs, active)
+    for at in range(end - start):
+        own = active[at]
+        for lane in range(hidden):
+            own[lane] = max(own[lane] + networks.bias[lane], np.float32(0))
+    np.dot(active, scratch.outputs, logits)
     loss = 0.0
     for member in range(members):
         loss += _softmax(lists, start, end, logits, member)
-    # From here on, `active` holds the slope along each lane.
-    for at in range(start, end):
-        own = active[at - start]
-        for member in range(members):
-            slope = logits[at - start, member]
-            own[hidden + member] = slope
-            for lane in range(member * units, (member + 1) * units):
-                # The slope along the output weight needs the unit's activation, which the next line overwrites.
-                slopes[features + 1, lane] += slope * own[lane]
-                own[lane] = slope * output[lane] if own[lane] > 0 else np.float32(0)
+    slopes, backward, products = scratch.slopes, scratch.backward[: end - start], scratch.products
+    np.dot(logits.T, active, products[:members])
+    for lane in range(hidden):
+        slopes[features + 1, lane] += products[lane // units, lane]
+    np.dot(logits, scratch.outputs.T, backward)
+    for at in range(end - start):
+        own, behind = active[at], backward[at]
         for lane in range(hidden):
-            slopes[features, lane] += own[lane]
-    # Four candidates at once, for the same reason as above.
-    whole = end - (end - start) % 4
+            behind[lane] = behind[lane] if own[lane] > 0 else np.float32(0)
+            slopes[features, lane] += behind[lane]
+    np.dot(x.T, backward, products[:features])
     for feature in range(features):
-        sums = slopes[feature]
-        for at in range(start, whole, 4):
-            a, b, c, d = (
-                lists.x[at, feature],
-                lists.x[at + 1, feature],
-                lists.x[at + 2, feature],
-                lists.x[at + 3, feature],
-            )
-            row = at - start
-            for lane in range(lanes):
-                sums[lane] += (a * active[row, lane] + b * active[row + 1, lane]) + (
-                    c * active[row + 2, lane] + d * active[row + 3, lane]
-                )
-        for at in range(whole, end):
-            for lane in range(lanes):
-                sums[lane] += lists.x[at, feature] * active[at - start, lane]
+        for lane in range(lanes):
+            slopes[feature, lane] += products[feature, lane]
     return loss
 
 
