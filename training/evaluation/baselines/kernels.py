@@ -167,15 +167,36 @@ def _most_recent(sessions: Integers, latest: Integers, most: int) -> Integers:
     recency = np.empty(len(sessions), dtype=np.int64)
     for place in range(len(sessions)):
         recency[place] = (latest[sessions[place]] - oldest) * len(latest) + sessions[place]
-    if len(recency) > most:
-        # Selection before sorting: `partition` is linear, and only `most` are sorted. The numbers are all different, so
-        # exactly `most` remain.
-        least = np.partition(recency, len(recency) - most)[len(recency) - most]
-        recency = recency[recency >= least]
-    recency = np.sort(recency)[::-1]
-    for place in range(len(recency)):
+    # A heap, whose first number is its least, keeps the greatest ones. Moving the least to the end sorts them. NumPy's
+    # `partition` and `sort` would take seconds to compile.
+    size = min(len(recency), most)
+    for place in range(size // 2 - 1, -1, -1):
+        _sink(recency, place, size)
+    for place in range(size, len(recency)):
+        if recency[place] > recency[0]:
+            recency[0] = recency[place]
+            _sink(recency, 0, size)
+    for last in range(size - 1, 0, -1):
+        recency[0], recency[last] = recency[last], recency[0]
+        _sink(recency, 0, last)
+    for place in range(size):
         recency[place] %= len(latest)
-    return recency
+    return recency[:size]
+
+
+@helper
+def _sink(heap: Integers, place: int, size: int) -> None:
+    """Move a number of a heap down until both numbers below it are greater."""
+    number = heap[place]
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= number:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = number
 
 
 @kernel(void(_CHAINS, _NEIGHBOURS, int64, boolean, float64[::1]), allocates=False)
