@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.clients import ConsumerOptions
+from streams.kafka.clients import ConsumerOptions, pace_metadata
 from streams.kafka.topic_states import TopicState, topic_states
 
 RECORDS_AT_ONCE = 256
@@ -57,6 +57,7 @@ class BroadcastReader:
             fetch_max_wait_ms=500,
             consumer_timeout_ms=500,
         )
+        pace_metadata(consumer._client)
         await consumer.start()
         self._consumer = consumer
         try:

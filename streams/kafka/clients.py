@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
@@ -14,6 +15,8 @@ from streams.errors import ConfigurationError, StreamsError
 from streams.settings_groups import PREFIX, Kafka
 
 READ_COMMITTED = "read_committed"
+METADATA_PAUSE_S = 0.5
+"""Seconds before a client asks again for metadata that lacked a leader of a partition, or that no broker sent."""
 
 
 class ClientOptions(TypedDict):
@@ -48,6 +51,31 @@ def client_options(kafka: Kafka) -> ClientOptions:
 def consumer_options(kafka: Kafka) -> ConsumerOptions:
     """Return the arguments of a consumer. It reads no message of an aborted or open transaction."""
     return ConsumerOptions(**client_options(kafka), isolation_level=READ_COMMITTED)
+
+
+def pace_metadata(client: Any) -> None:
+    """Make an aiokafka client pause after metadata that lacked something, see METADATA_PAUSE_S.
+
+    aiokafka's fetcher asks again as soon as it has the answer. If a topic is missing, this took half a core of the
+    worker and of the broker.
+    """
+    update = client._metadata_update
+    is_complete = True
+
+    async def pause_and_update(cluster: Any, topics: Collection[str]) -> bool:
+        nonlocal is_complete
+        if not is_complete:
+            await asyncio.sleep(METADATA_PAUSE_S)
+        is_updated: bool = await update(cluster, topics)
+        is_complete = is_updated and all(_has_leaders(cluster, topic) for topic in topics)
+        return is_updated
+
+    client._metadata_update = pause_and_update
+
+
+def _has_leaders(cluster: Any, topic: str) -> bool:
+    partitions = cluster.partitions_for_topic(topic)
+    return bool(partitions) and partitions == cluster.available_partitions_for_topic(topic)
 
 
 def tls_context(kafka: Kafka) -> ssl.SSLContext | None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaConnectionError, UnknownError
+from aiokafka.protocol.metadata import MetadataResponse_v1
 
 from streams.errors import ConfigurationError, StreamsError
-from streams.kafka.clients import broker_errors, client_options
+from streams.kafka.clients import METADATA_PAUSE_S, broker_errors, client_options, pace_metadata
 from streams.settings import load_settings
 from streams.settings_groups import Kafka
 from streams.worker.faust.app import broker_credentials, broker_url
@@ -82,3 +86,44 @@ def test_faust_gets_the_sasl_credentials(protocol: str) -> None:
 def test_faust_gets_tls_without_a_login() -> None:
     credentials: Any = broker_credentials(load(security_protocol="SSL"))
     assert credentials.protocol.value == "SSL"
+
+
+NO_TOPIC, NO_LEADER, NO_LEADER_OF_A_PARTITION, LEADER = (3, -1), (5, -1), (0, -1), (0, 1)
+"""The error of a topic in an answer of the brokers, and the leader of its partition."""
+
+
+class Answering:
+    """A client that gets these answers about the topic `clicks`, None for an answer that does not come."""
+
+    def __init__(self, *answers: tuple[int, int] | None) -> None:
+        self._answers = iter(answers)
+        self.cluster = ClusterMetadata()
+
+    async def _metadata_update(self, cluster: ClusterMetadata, topics: Collection[str]) -> bool:
+        answer = next(self._answers)
+        if answer is not None:
+            error, leader = answer
+            partitions = [] if error == NO_TOPIC[0] else [(0, 0, leader, [1], [1])]
+            described = [(error, topic, False, partitions) for topic in topics]
+            cluster.update_metadata(MetadataResponse_v1([(1, "a", 1, None)], 1, described))
+        return answer is not None
+
+
+@pytest.mark.parametrize("answer", [NO_TOPIC, NO_LEADER, NO_LEADER_OF_A_PARTITION, None])
+async def test_metadata_that_lack_a_leader_are_asked_for_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, answer: tuple[int, int] | None
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    client = Answering(LEADER, answer, answer, LEADER, LEADER)
+    pace_metadata(client)
+    found = []
+    for _ in range(5):
+        await client._metadata_update(client.cluster, {"clicks"})
+        found.append(len(pauses))
+    assert found == [0, 0, 1, 2, 2]
+    assert set(pauses) == {METADATA_PAUSE_S}
