@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.requirements import fail_or_skip
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -32,3 +33,16 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def accessibility_faults(page: Page) -> list[tuple[str, str, list[str]]]:
+    """Return the rules of accessibility that a page breaks in light and in dark colours, with the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        # Without this option axe also describes the elements that break no rule, which takes most of its time.
+        broken = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        found += [(scheme, each["id"], [node["html"] for node in each["nodes"]]) for each in broken]
+    return found

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from inference.types import Item
 from streams.kafka.embedded import LOOPBACK, free_port
@@ -113,9 +112,3 @@ def shop(running: Shop) -> Iterator[Shop]:
             running.faults += page.evaluate("window.violations")
         context.close()
     assert running.faults == []
-
-
-def accessibility_faults(page: Page) -> list[tuple[str, list[str]]]:
-    """Return the rules of accessibility that a page breaks, with the elements."""
-    broken = Axe().run(page).response["violations"]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in broken]

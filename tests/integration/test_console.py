@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
-from tests.integration.console_shop import EVIL, PRICED, TEA, Shop, accessibility_faults, apart, running, shop
+from tests.browser import accessibility_faults
+from tests.integration.console_shop import EVIL, PRICED, TEA, Shop, apart, running, shop
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -184,14 +185,12 @@ def test_pages_fit_a_phone_and_have_landmarks_and_names(shop: Shop, path: str) -
     assert page.evaluate("document.activeElement.className") == "skip"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "path",
     ["?user=hal", "search?user=hal&q=tea", "item?user=hal&id=Dairy-1", "cart?user=hal", "shopper?user=ann", "flow"],
 )
-def test_pages_break_no_rule_of_accessibility(shop: Shop, path: str, scheme: Literal["light", "dark"]) -> None:
+def test_pages_break_no_rule_of_accessibility(shop: Shop, path: str) -> None:
     page = shop.open(path)
-    page.emulate_media(color_scheme=scheme)
     assert accessibility_faults(page) == []
 
 

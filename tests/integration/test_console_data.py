@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.kafka.clients import client_options
-from tests.integration.console_shop import EVIL, Shop, accessibility_faults, apart, running, shop
+from tests.browser import accessibility_faults
+from tests.integration.console_shop import EVIL, Shop, apart, running, shop
 
 __all__ = ["running", "shop"]  # fixtures
 
@@ -74,11 +73,9 @@ def test_the_data_pages_fit_the_narrowest_phone(shop: Shop, path: str) -> None:
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 375
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", DATA_PAGES)
-def test_the_data_pages_break_no_rule_of_accessibility(shop: Shop, path: str, scheme: Literal["light", "dark"]) -> None:
+def test_the_data_pages_break_no_rule_of_accessibility(shop: Shop, path: str) -> None:
     page = shop.open(path)
-    page.emulate_media(color_scheme=scheme)
     if path == "data":
         page.wait_for_selector("svg.lineage")
     assert accessibility_faults(page) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.console_shop import EVIL, Shop, accessibility_faults, running, shop
+from tests.browser import accessibility_faults
+from tests.integration.console_shop import EVIL, Shop, running, shop
 from tests.streams.value.reports import asset, report, write
 
 if TYPE_CHECKING:
@@ -53,10 +54,8 @@ def test_the_report_is_shown_when_its_file_comes(shop: Shop) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_breaks_no_rule_of_accessibility(reported: Shop, scheme: Literal["light", "dark"]) -> None:
+def test_the_page_breaks_no_rule_of_accessibility(reported: Shop) -> None:
     page = reported.open("value")
-    page.emulate_media(color_scheme=scheme)
     open_all(page)
     assert accessibility_faults(page) == []
 
