@@ -39,7 +39,7 @@ def accessibility_faults(page: Page) -> list[tuple[str, str, list[str]]]:
     """Return the rules of accessibility that a page breaks in light and in dark colours, with the elements."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = []
+    found: list[tuple[str, str, list[str]]] = []
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         # Without this option axe also describes the elements that break no rule, which takes most of its time.
