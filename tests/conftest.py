@@ -38,22 +38,43 @@ TESTS = Path(__file__).parent
 BUNDLE = TESTS.parent / "exported_models" / "shop-minilm-l3" / "1"
 SLOW = frozenset({"benchmarks", "chaos", "clients", "deployment", "integration", "monitoring"})
 """Folders of tests that start processes."""
-SLOWEST = (
-    "integration/test_examples.py",
-    "chaos/test_chaos.py",
-    "integration/test_demo.py",
-    "clients",
-    "benchmarks/learning/test_simulation.py",
-    "integration/test_data_quality.py",
-    "integration/test_outages.py",
-    "benchmarks/learning/test_backtest.py",
-)
-"""The files that take longest, the longest first. The files of a folder run in one process: they share its fixtures."""
+SECONDS = {
+    "chaos/test_chaos.py": 120,
+    "clients": 120,
+    "integration/test_demo.py": 150,
+    "integration/test_examples.py": 150,
+    "integration/test_watch.py": 110,
+    "integration/test_readiness.py": 100,
+    "integration/test_outages.py": 90,
+    "integration/test_console.py": 80,
+    "integration/test_bulk_restore.py": 80,
+    "integration/test_partitioners.py": 70,
+    "integration/test_assets.py": 60,
+    "integration/test_behaviour.py": 60,
+    "integration/test_damage.py": 60,
+    "integration/test_data_quality.py": 60,
+    "integration/test_frozen_worker.py": 60,
+    "integration/test_shutdown.py": 60,
+    "integration/test_model_swap.py": 50,
+    "integration/test_protected_state.py": 50,
+    "benchmarks/learning/test_simulation.py": 40,
+    "integration/test_faults.py": 40,
+    "integration/test_recovery.py": 40,
+    "monitoring/test_panels.py": 40,
+    "integration/test_console_data.py": 30,
+    "integration/test_forget.py": 30,
+    "integration/test_http.py": 30,
+    "integration/test_learn.py": 30,
+    "deployment": 10,
+}
+"""Seconds of the longest files on a busy machine. The files of a folder run in one process: they share its fixtures."""
+USUAL_SECONDS = 10
+"""Seconds of each other file of SLOW."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the files of SLOW to the processes of pytest-xdist, the longest first, each with its share of the others.
+    """Deal the files of SLOW to the processes of pytest-xdist, by their SECONDS, each with its share of the others.
 
     Each process begins with an equal part of the list. A process without work takes tests from the end of another's
     part: from those that take milliseconds. In the order of the folders, one process would be left with all slow files.
@@ -62,29 +83,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if processes == 1:
         return
     units = {path: _unit(path) for path in {item.path for item in items}}
-    slow = [list(of_unit) for unit, of_unit in groupby(items, lambda item: units[item.path]) if _is_slow(unit)]
-    slow.sort(key=lambda of_unit: _place(units[of_unit[0].path]))
+    slow = [
+        (SECONDS.get(unit, USUAL_SECONDS), list(of_unit))
+        for unit, of_unit in groupby(items, lambda item: units[item.path])
+        if _is_slow(unit)
+    ]
+    slow.sort(key=lambda each: -each[0])
+    parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    loads = [0] * processes
+    for seconds, of_unit in slow:
+        least = loads.index(min(loads))
+        loads[least] += seconds
+        parts[least] += of_unit
     others = (item for item in items if not _is_slow(units[item.path]))
-    part = len(items) // processes
-    dealt = []
-    for number in range(processes):
-        own = list(chain.from_iterable(slow[number::processes]))
-        dealt += [*own, *islice(others, max(0, part - len(own)))]
-    items[:] = [*dealt, *others]
+    size = len(items) // processes
+    for part in parts:
+        part += islice(others, max(0, size - len(part)))
+    items[:] = [*chain.from_iterable(parts), *others]
 
 
 def _unit(path: Path) -> str:
-    """Return what is dealt to one process with this file: a folder of SLOWEST, or the file alone."""
+    """Return what is dealt to one process with this file: a folder of SECONDS, or the file alone."""
     unit = path.relative_to(TESTS)
-    return str(next((folder for folder in unit.parents if str(folder) in SLOWEST), unit))
+    return str(next((folder for folder in unit.parents if str(folder) in SECONDS), unit))
 
 
 def _is_slow(unit: str) -> bool:
     return unit.partition("/")[0] in SLOW
-
-
-def _place(unit: str) -> int:
-    return SLOWEST.index(unit) if unit in SLOWEST else len(SLOWEST)
 
 
 def pytest_collection_finish() -> None:
