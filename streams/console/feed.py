@@ -22,7 +22,7 @@ from streams.errors import InvalidEvent
 from streams.http.candidates import CatalogueRequest
 from streams.http.maker import ListMaker
 from streams.http.problems import Refused
-from streams.kafka.clients import consumer_options
+from streams.kafka.clients import consumer_options, pace
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Feed:
         )
         try:
             await consumer.start()
+            pace(consumer)
             self.problem = None
             await self._read(consumer)
         except KafkaError as error:

@@ -17,7 +17,7 @@ from streams.demo.process import WorkerProcess
 from streams.demo.staging import APP, CATALOGUE, WrongData, is_wrong, producer_of
 from streams.demo.statistics import Statistics
 from streams.errors import StreamsError
-from streams.kafka.clients import broker_errors, client_options
+from streams.kafka.clients import broker_errors, client_options, pace
 from streams.settings import Settings
 
 READY_SECONDS = 90
@@ -77,6 +77,7 @@ class Replay:
                 AIOKafkaConsumer(**options, auto_offset_reset="latest", fetch_max_wait_ms=100) as consumer,
                 AIOKafkaProducer(**options) as producer,
             ):
+                pace(consumer)
                 await self._at_the_end(consumer)
                 try:
                     await self._traffic(consumer, producer, events, rate, first)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.clients import ConsumerOptions, pace_metadata
+from streams.kafka.clients import ConsumerOptions, pace
 from streams.kafka.topic_states import TopicState, topic_states
 
 RECORDS_AT_ONCE = 256
 """Records that are applied in one turn of the event loop, in a few milliseconds."""
+EMPTY_FETCH_PAUSE_S = 0.05
+"""Seconds after a fetch that came back at once, without messages. They come about once a second."""
 ASK_AGAIN_S = 1.0
 """Seconds between two requests for the end of a partition while no broker answers."""
 
@@ -57,8 +59,8 @@ class BroadcastReader:
             fetch_max_wait_ms=500,
             consumer_timeout_ms=500,
         )
-        pace_metadata(consumer._client)
         await consumer.start()
+        pace(consumer, EMPTY_FETCH_PAUSE_S)
         self._consumer = consumer
         try:
             consumer.assign(self.partitions)

@@ -6,15 +6,19 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any, TypedDict
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings_groups import PREFIX, Kafka
 
 READ_COMMITTED = "read_committed"
+EMPTY_FETCH_PAUSE_S = 0.01
+"""Seconds before a consumer fetches again after a fetch that came back at once, without messages."""
 METADATA_PAUSE_S = 0.5
 """Seconds before a client asks again for metadata that lacked a leader of a partition, or that no broker sent."""
 
@@ -53,12 +57,35 @@ def consumer_options(kafka: Kafka) -> ConsumerOptions:
     return ConsumerOptions(**client_options(kafka), isolation_level=READ_COMMITTED)
 
 
-def pace_metadata(client: Any) -> None:
-    """Make an aiokafka client pause after metadata that lacked something, see METADATA_PAUSE_S.
+def pace(consumer: AIOKafkaConsumer, empty_fetch_s: float = EMPTY_FETCH_PAUSE_S) -> None:
+    """Make a started consumer pause before it repeats what brought nothing.
 
-    aiokafka's fetcher asks again as soon as it has the answer. If a topic is missing, this took half a core of the
-    worker and of the broker.
+    Its fetcher asks again at once for metadata that lacked something: a missing topic took half a core of the worker
+    and of the broker. Kafka keeps a fetch until messages come, for `fetch_max_wait_ms` at most. The embedded broker
+    answers at once, and the fetches of an idle worker took half a core.
     """
+    pace_metadata(consumer._client)
+    pace_fetches(consumer._fetcher, empty_fetch_s)
+
+
+def pace_fetches(fetcher: Any, pause_s: float) -> None:
+    """Make aiokafka's fetcher pause after a fetch without messages that took less time than the pause."""
+    fetch = fetcher._proc_fetch_request
+
+    async def fetch_and_pause(*arguments: Any) -> Any:
+        sent_s = monotonic()
+        has_messages = await fetch(*arguments)
+        if not has_messages and monotonic() - sent_s < pause_s:
+            # The fetcher cancels this task when it closes, and expects it to end without an error, as a fetch does.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(pause_s)
+        return has_messages
+
+    fetcher._proc_fetch_request = fetch_and_pause
+
+
+def pace_metadata(client: Any) -> None:
+    """Make an aiokafka client pause after metadata that lacked something; see METADATA_PAUSE_S."""
     update = client._metadata_update
     is_complete = True
 

@@ -15,7 +15,7 @@ from inference.types import Item
 from streams.contracts.messages import DeadLetter, Interaction, Recommendations, Search
 from streams.contracts.serde import decode_dead_letter, decode_recommendations, encode_json
 from streams.kafka import topics
-from streams.kafka.clients import client_options
+from streams.kafka.clients import client_options, pace
 from streams.settings import Settings
 from tests.integration.workers import until
 
@@ -102,6 +102,7 @@ class ShopClient:
             **client_options(settings.kafka), auto_offset_reset="earliest", fetch_max_wait_ms=50
         )
         await consumer.start()
+        pace(consumer)
         try:
             consumer.assign(
                 [

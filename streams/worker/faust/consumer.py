@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
 
-from streams.kafka.clients import READ_COMMITTED, pace_metadata
+from streams.kafka.clients import READ_COMMITTED, pace
 from streams.worker.faust.client import patch_client, patch_coordinator, patch_fetcher
 
 log = logging.getLogger(__name__)
@@ -59,10 +59,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Start the client and patch its fetcher and its coordinator."""
         await super().on_start()
+        pace(self._consumer)
         patch_fetcher(self._consumer._fetcher, self._pause_s)
         patch_coordinator(self._consumer._coordinator, self.app.lease)
         patch_client(self._consumer._client, self.app.health.kafka_answered)
-        pace_metadata(self._consumer._client)
 
     @property
     def is_member(self) -> bool:

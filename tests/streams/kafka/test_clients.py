@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaConnectionError, UnknownError
 from aiokafka.protocol.metadata import MetadataResponse_v1
 
 from streams.errors import ConfigurationError, StreamsError
-from streams.kafka.clients import METADATA_PAUSE_S, broker_errors, client_options, pace_metadata
+from streams.kafka import clients
+from streams.kafka.clients import METADATA_PAUSE_S, broker_errors, client_options, pace_fetches, pace_metadata
 from streams.settings import load_settings
 from streams.settings_groups import Kafka
 from streams.worker.faust.app import broker_credentials, broker_url
@@ -127,3 +128,29 @@ async def test_metadata_that_lack_a_leader_are_asked_for_after_a_pause(
         found.append(len(pauses))
     assert found == [0, 0, 1, 2, 2]
     assert set(pauses) == {METADATA_PAUSE_S}
+
+
+@pytest.mark.parametrize(
+    ("has_messages", "took_s", "pauses"), [(False, 0.01, [0.1]), (False, 0.2, []), (True, 0.01, [])]
+)
+async def test_a_fetch_that_came_back_at_once_without_messages_is_repeated_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, has_messages: bool, took_s: float, pauses: list[float]
+) -> None:
+    now_s, paused = 0.0, list[float]()
+
+    class Fetcher:
+        async def _proc_fetch_request(self, *_: object) -> bool:
+            nonlocal now_s
+            now_s += took_s
+            return has_messages
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+        raise asyncio.CancelledError  # a closing fetcher cancels its requests, and expects no error
+
+    monkeypatch.setattr(clients, "monotonic", lambda: now_s)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    fetcher = Fetcher()
+    pace_fetches(fetcher, 0.1)
+    assert await fetcher._proc_fetch_request(None, 0, None) is has_messages
+    assert paused == pauses
