@@ -12,7 +12,7 @@ from benchmarks.learning.simulation import CHANGE_DAY, RULES, Run, recovered, re
 from tests.conftest import BUNDLE
 from training.learning.rules import DAY_MS, HOUR_MS
 
-SMALL = ShopSize(sessions_per_day=240, shoppers=240)
+SMALL = ShopSize(sessions_per_day=160, shoppers=160)
 SELDOM = replace(RULES, check_ms=2 * HOUR_MS)
 
 
