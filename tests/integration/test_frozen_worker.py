@@ -47,10 +47,11 @@ async def test_a_frozen_worker_writes_over_nothing_of_the_next_owner(
         await one.wait_for_items(len(catalogue()))
         await two.wait_for_items(len(catalogue()))
         await group.wait_for_members(2)
-        async with LoadGenerator.running(shop, pause_seconds=1 / 200, shoppers=300) as load:
+        async with LoadGenerator.running(shop, pause_seconds=0.05, at_once=10, shoppers=300) as load:
             for number in range(FREEZES):
                 victim = (one, two)[number % 2]
                 lost = await victim.metric("intentstream_ownership_lost_total")
+                await load.wait_for_events()
                 async with frozen(victim):
                     await asyncio.sleep(random.uniform(SHORTEST_S, LONGEST_S))
                     await until(lambda: _has_one_member(group), "the frozen worker has lost its partitions", PATIENCE_S)
