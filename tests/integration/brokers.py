@@ -50,6 +50,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
+metadata.max.idle.interval.ms=60000
 log.cleaner.dedupe.buffer.size=4194304
 """
 MODULES = "org.apache.kafka.common.security"
