@@ -99,7 +99,7 @@ class ShopClient:
     async def _collect(self) -> None:
         settings = self.settings
         consumer = AIOKafkaConsumer(
-            **client_options(settings.kafka), auto_offset_reset="earliest", fetch_max_wait_ms=50
+            **client_options(settings.kafka), auto_offset_reset="earliest", fetch_max_wait_ms=200
         )
         await consumer.start()
         pace(consumer)
