@@ -16,6 +16,9 @@ from training.learning.rules import HOUR_MS
 from training.learning.versions import Cause
 from training.ranker.network import to_onnx, unfitted
 
+SEED = 100
+"""Of lists whose noise is far from a drift: the last bits of a ranker's weights decide nothing."""
+
 
 def metric(loop: LearningLoop, name: str, **labels: str) -> float:
     value = loop.metrics.registry.get_sample_value(f"intentstream_learn_{name}", labels)
@@ -66,11 +69,11 @@ def test_a_refit_after_drift_does_not_delay_the_scheduled_one(folder: Path, bund
 def test_a_publication_is_no_drift(folder: Path, bundle: Bundle) -> None:
     # With noise and a weak penalty, the new ranker orders the lists that it was fitted to better than any new ones.
     loop = loop_in(folder, bundle, replace(RULES, units=8, decay=1e-4))
-    fill(loop, "lasting", range(25), noise=0.3)
+    fill(loop, "lasting", range(25), seed=SEED, noise=0.3)
     loop.advance()
     assert outcomes(loop) == {PUBLISHED: 1}
     for hour in range(25, 40):
-        fill(loop, "lasting", [hour], noise=0.3)
+        fill(loop, "lasting", [hour], seed=SEED, noise=0.3)
         loop.advance()
         assert metric(loop, "drift") == 0
         # The reference begins with the version. Before the recent period it has no lists at first.
