@@ -32,6 +32,7 @@ ACTIONS = ("view", "click", "cart", "purchase")
 
 QUERY = np.dtype(
     [
+        ("shopper", "<u8"),
         ("session", "<u8", RECENT),
         ("recent", "<u8", RECENT),
         ("habits", "<u8", HABITS),
@@ -62,6 +63,7 @@ QUERY = np.dtype(
 )
 """One query. `session`, `recent`, `habits`, `categories` and `brands` are stable keys, newest or heaviest first.
 
+`shopper` is the key of the shopper, with which the keys of the shopper's sessions begin; 0 if unknown.
 `category_shares` and `brand_shares` are in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN if
 unknown. `recent_actions` are places in PAST_TENSES. `habit_regular` is 1 for an item that was bought at least three
 times. `recent_gaps` are buckets of the time from each of `recent` to the newest of them, and `pause` that of the time
@@ -235,6 +237,7 @@ def _joined_filters(batches: Sequence[QueryBatch]) -> Sequence[Filters]:
 
 def _fill(record: np.void, query: Query) -> None:
     habits, recent = query.habits, query.recent[:RECENT]
+    record["shopper"] = query.shopper
     _put(record, "session", query.session)
     _put(record, "recent", [remembered.key for remembered in recent])
     _put(record, "habits", habits.keys)

@@ -97,6 +97,10 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     queries: Annotated[Mapping[Annotated[str, AT_MOST], Weight], AT_MOST] = {}
 
 
+SESSION_BITS = 24
+"""Low bits of a session's key that distinguish the sessions of a shopper. The other 40 bits are the shopper's hash."""
+
+
 class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A session so far: `items` are the stable keys of its items, oldest first, each once; bounded.
 

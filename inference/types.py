@@ -88,6 +88,7 @@ class Query:
 
     Vectors are float32 of shape (dim,) and L2-normalised. Affinities map stable keys of labels to shares in [0, 1].
     `session` has the items of the current session, newest first, and `recent` those of any session, newest first.
+    `shopper` is the key of the shopper in the keys of sessions, 0 if unknown.
     """
 
     text: str | None = None
@@ -102,6 +103,7 @@ class Query:
     price: PriceHabit | None = None
     exclude: Keys = field(default_factory=lambda: NO_KEYS)
     k: int = 20
+    shopper: int = 0
 
 
 class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):

@@ -133,10 +133,15 @@ class Engine:
         packed = pack_events(events, self._catalogue, self._dim)
         answers = AnswerBatch.empty(len(events), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        answers.queries["shopper"] = [self._shopper_key(event.interaction.user_id) for event in events]
         return shoppers, packed, answers
 
-    def arrive(self, stored: Sequence[bytes | None], at_ms: int) -> QueryBatch:
+    def arrive(
+        self, stored: Sequence[bytes | None], at_ms: int, user_ids: Sequence[str | None] | None = None
+    ) -> QueryBatch:
         """Return the queries of shoppers who arrive at `at_ms`, before any action: no session, nothing excluded.
+
+        Without `user_ids`, or where one is None, the shopper's own sessions are not found.
 
         Raises ProfileCodecError if some of `stored` are unreadable; its `reasons` name them.
         """
@@ -144,6 +149,8 @@ class Engine:
         packed = pack_arrivals(at_ms, len(stored), self._dim)
         answers = AnswerBatch.empty(len(stored), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        if user_ids is not None:
+            answers.queries["shopper"] = [0 if each is None else self._shopper_key(each) for each in user_ids]
         return answers.query_batch(packed.texts)
 
     def compose(

@@ -15,6 +15,7 @@ import numpy as np
 
 from inference.encoding.text import remembered_query
 from inference.kernels.support import BITS
+from inference.records import SESSION_BITS
 from inference.types import SessionItems, stable_key
 from streams.contracts.internal import ItemTransition
 from streams.contracts.messages import ItemInteraction, Search
@@ -34,8 +35,6 @@ FEWEST_ITEMS = 2
 """Fewest items of a published session. A session of one item contains no co-occurrence."""
 SHOPPER_MARK = 0xFFFF
 """Bits of a shopper's key in a transition."""
-SESSION_BITS = 24
-"""Low bits of a session's key that distinguish the sessions of a shopper. The other 40 bits are the shopper's hash."""
 _CONTEXT = (
     "outcome", "at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before_length", "tied_length"
 )  # fmt: skip

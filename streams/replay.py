@@ -152,7 +152,7 @@ class Replay:
 
     def arrive(self, user_id: str, at_ms: int) -> QueryBatch:
         """Return the query of a shopper who arrives now, before any action, after all interactions folded in so far."""
-        return self._engine.arrive([self.profiles.get(user_id)], at_ms)
+        return self._engine.arrive([self.profiles.get(user_id)], at_ms, [user_id])
 
     def _answer(self, interactions: Sequence[Interaction]) -> list[Recommendations]:
         admitted = [self._budgets.admit(each.user_id, occurred_ms(each)) for each in interactions]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
 TOGETHER, NEXT, SESSIONS, BASKET, REPEAT = "together", "next", "sessions", "basket", "repeat"
+OWN = "own"
 TRENDING_CATEGORY, NEW, WORDS = "trending_category", "new", "words"
 CLICKED, CLICKED_NEAR = "clicked", "clicked_near"
 SEQUENCE = "sequence"
@@ -121,6 +122,10 @@ SOURCES = (
     SourceSpec(
         name=SESSIONS, title="Similar visits", reason="together", module="sessions", reads="sessions",
         score="sessions", place="sessions_place",
+    ),
+    SourceSpec(
+        name=OWN, title="Own earlier visits", reason="together", module="own", reads="sessions",
+        score="own", place="own_place",
     ),
     SourceSpec(
         name=BASKET, title="Baskets of similar shoppers", reason="together", module="basket", reads="sessions",

@@ -212,6 +212,7 @@ SOURCE_INPUTS: Mapping[str, tuple[str, ...]] = {
     sources.TOGETHER: (_PROFILES, _NEIGHBOURS),
     sources.NEXT: (_PROFILES, _NEIGHBOURS),
     sources.SESSIONS: (_PROFILES, _SESSIONS),
+    sources.OWN: (_PROFILES, _SESSIONS),
     sources.BASKET: (_PROFILES, _SESSIONS),
     sources.SEQUENCE: (_PROFILES, _VECTORS, SEQUENCE_MODEL),
     sources.REPEAT: (_PROFILES,),

@@ -181,7 +181,7 @@ class ConsoleBackend:
             raise unavailable("no-profile", gettext("Another worker holds this profile: %(url)s.") % {"url": url})
         servable, stored = service.maker.slots.current, service.owners.read(user_id)
         return await asyncio.get_running_loop().run_in_executor(
-            servable.scoring.thread, as_if, servable, stored, event, self._now_ms(), k
+            servable.scoring.thread, as_if, servable, user_id, stored, event, self._now_ms(), k
         )
 
     def new_event_id(self) -> str:

@@ -74,7 +74,9 @@ def feature_title(name: str) -> str:
     return gettext(FEATURE_TITLES.get(name, name))
 
 
-def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, at_ms: int, k: int) -> AsIf:
+def as_if(
+    servable: Servable, user_id: str, stored: bytes | None, event: Interaction | None, at_ms: int, k: int
+) -> AsIf:
     """Return the list as if a shopper with a stored profile did `event`; without an event, as if a visit began.
 
     Call this in the scorer's thread. An event whose id the profile knows changes nothing.
@@ -82,7 +84,7 @@ def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, a
     engine, recommender = servable.engine, servable.scoring.recommender
     placement, intents = engine.placements.named[DEFAULT], tuple[Intent, ...]()
     if event is None:
-        queries = engine.arrive([stored], at_ms)
+        queries = engine.arrive([stored], at_ms, [user_id])
     else:
         (vector,) = servable.scoring.encode_queries([event.query]) if isinstance(event, Search) else (None,)
         folded = engine.fold([Event(event, Source("console", 0, at_ms, at_ms), 0, vector)], [stored])

@@ -75,7 +75,7 @@ Queries = tuple[QueryBatch, list[str | None]]
 
 def queries_of(servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], at_ms: int) -> Queries:
     """Return the queries of requests that are made at `at_ms`."""
-    queries, fallbacks = _arrivals(servable, known, at_ms)
+    queries, fallbacks = _arrivals(servable, requests, known, at_ms)
     for place, request in enumerate(requests):
         if request.seeds:
             _put(queries, place, _query_of(servable.live, request))
@@ -83,17 +83,17 @@ def queries_of(servable: Servable, requests: Sequence[ListRequest], known: Seque
     return _limited(queries, requests), fallbacks
 
 
-def _arrivals(servable: Servable, known: Sequence[Known], at_ms: int) -> Queries:
+def _arrivals(servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], at_ms: int) -> Queries:
     """Return the query of each shopper who arrives now."""
-    profiles = [each.profile for each in known]
+    profiles, user_ids = [each.profile for each in known], [each.user_id for each in requests]
     fallbacks = [None if each.is_readable else NO_PROFILE for each in known]
     try:
-        return servable.engine.arrive(profiles, at_ms), fallbacks
+        return servable.engine.arrive(profiles, at_ms, user_ids), fallbacks
     except ProfileCodecError as error:
         # The others must not suffer from a damaged profile. The shopper's next event becomes a dead letter.
         for place in error.reasons:
             profiles[place], fallbacks[place] = None, NO_PROFILE
-        return servable.engine.arrive(profiles, at_ms), fallbacks
+        return servable.engine.arrive(profiles, at_ms, user_ids), fallbacks
 
 
 def _query_of(live: LiveCatalogue, request: ListRequest) -> Query:

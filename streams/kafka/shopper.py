@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from inference.records import SESSION_BITS
 from inference.types import Item, SessionItems
 from streams.contracts import serde
 from streams.errors import InvalidEvent
@@ -20,7 +21,6 @@ from streams.kafka.clients import broker_errors, consumer_options
 from streams.kafka.producer import partition_of
 from streams.kafka.reading import Progress, read_to_ends
 from streams.kafka.topics import PROFILES, changelog_topic
-from streams.learned import SESSION_BITS
 from streams.settings import Settings
 
 

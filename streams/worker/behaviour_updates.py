@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from inference.records import SESSION_BITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.types import ItemNeighbours, SessionItems
-from streams.learned import SESSION_BITS
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 

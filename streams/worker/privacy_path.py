@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from faust.types import Message
 
+from inference.records import SESSION_BITS
 from streams.contracts import serde
 from streams.contracts.messages import ForgetReceipt
 from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.producer import partition_of
-from streams.learned import SESSION_BITS
 from streams.protection import Pseudonyms
 from streams.settings import Settings
 from streams.worker.checkpoint import Batch, Checkpoint

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from faust.types import Message
 
-from inference.retrieval.sources import BASKET, SESSIONS
+from inference.retrieval.sources import BASKET, OWN, SESSIONS
 from inference.types import SessionItems
 from streams.contracts import serde
 from streams.contracts.internal import ItemTransition
@@ -66,7 +66,7 @@ class TransitionPath:
         The transitions and sessions of replays are collected too: a crash may have prevented their first publication.
         Sessions are collected only if lists use them: a session is the record of a single shopper.
         """
-        if {SESSIONS, BASKET} & set(self.settings.retrieval.sources):
+        if {SESSIONS, OWN, BASKET} & set(self.settings.retrieval.sources):
             for session in sessions:
                 self.sessions.observe(session)
         for transition in transitions:

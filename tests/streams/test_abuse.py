@@ -97,7 +97,7 @@ def learned_sources(replay: Replay, history: Sequence[Interaction]) -> list[set[
     at_ms = round((history[-1].occurred_at + timedelta(minutes=5)).timestamp() * 1000)
     lists = replay.recommend([act("view", each, at_ms + n, user_id=f"stranger{n}") for n, each in enumerate(LONG_TAIL)])
     shown = ([each.sources for each in ranked.items if each.item_id == PROMOTED] for ranked in lists)
-    return [{"together", "next", "sessions"}.intersection(*sources) if sources else set() for sources in shown]
+    return [{"together", "next", "sessions", "own"}.intersection(*sources) if sources else set() for sources in shown]
 
 
 def test_one_visitor_puts_an_item_into_no_list_of_a_long_tail_item(
@@ -115,6 +115,20 @@ def test_one_visitor_puts_an_item_into_no_list_of_a_long_tail_item(
     assert sum(map(bool, learned_sources(Replay(long.replace(**UNPROTECTED), bundle, records), history))) >= 15
     assert not any(learned_sources(Replay(long, bundle, records), history))
     assert places(Replay(settings, bundle, records), history, LONG_TAIL) == [0] * len(LONG_TAIL)
+
+
+def test_own_sessions_need_no_other_shoppers_and_reach_nobody_else(
+    settings: Settings, bundle: Bundle, records: Sequence[ItemVector]
+) -> None:
+    history = in_order(shop(), session("visitor", START + 11 * DAY, "clock1", "vase2"))
+    replay = Replay(settings.replace(list_size=100), bundle, records)
+    replay.learn(history)
+    at_ms = START + 13 * DAY
+    own, others = replay.recommend(
+        [act("view", "clock1", at_ms, user_id="visitor"), act("view", "clock1", at_ms, user_id="stranger")]
+    )
+    assert [each.item_id for each in own.items if "own" in each.sources] == ["vase2"]
+    assert not any("own" in each.sources for each in others.items)
 
 
 @pytest.mark.parametrize("kind", ["view", "purchase"])

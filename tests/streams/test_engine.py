@@ -50,6 +50,14 @@ def test_a_first_event_creates_a_profile_and_a_query(engine: Engine) -> None:
     assert record["category_shares"][: record["categories_length"]].sum() == pytest.approx(1)
 
 
+def test_a_query_has_the_key_of_its_shopper(engine: Engine) -> None:
+    folded = engine.fold([event((act("view", "a", user_id=name), at(n)), n) for n, name in enumerate("xy")], [None] * 2)
+    assert folded.queries.records["shopper"].tolist() == [stable_key("x"), stable_key("y")]
+    arrived = engine.arrive([None, *folded.profiles], NOW_MS, [None, "x", "y"])
+    assert arrived.records["shopper"].tolist() == [0, stable_key("x"), stable_key("y")]
+    assert not engine.arrive([None], NOW_MS).records["shopper"].any()
+
+
 def test_a_first_search_sets_text_vector_and_intent(engine: Engine) -> None:
     seen = observe(engine, (search("boots"), at(0, topic="searches")))
     assert (seen.queries.texts, seen.queries.records[0]["searching"]) == (["boots"], 1)

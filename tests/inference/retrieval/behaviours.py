@@ -10,6 +10,7 @@ import numpy as np
 from inference.kernels.gaps import GAPS
 from inference.kernels.sequence_layers import SequenceWeights
 from inference.queries import PAST_TENSES, RECENT, QueryBatch
+from inference.records import SESSION_BITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sequence import SequenceModel
@@ -22,6 +23,7 @@ from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, item, queries
 ITEMS = 200
 UNAVAILABLE = {"4", "5", "6"}
 SEEN = range(120)
+SHOPPER = stable_key("the shopper of every fifth session")
 
 
 def key(item_id: object) -> int:
@@ -49,9 +51,12 @@ def records(items: int = 40, sessions: int = 60) -> list[ItemNeighbours | Sessio
     ]
     snapshots = [
         SessionItems(
-            key=stable_key(f"session {number}"),
+            key=SHOPPER >> SESSION_BITS << SESSION_BITS | number
+            if number % 5 == 0
+            else stable_key(f"session {number}"),
             at_ms=1000 * number,
             items=tuple(map(key, dict.fromkeys(random.integers(0, items, 8).tolist()))),
+            shopper=SHOPPER & 0xFFFF if number % 5 == 0 else None,
         )
         for number in range(sessions)
     ]
@@ -121,6 +126,7 @@ def shoppers(number: int) -> list[Query]:
             session=keys(*range(position, position + position % 5)),
             recent=tuple(Remembered(key(position + each), "viewed") for each in range(position % 4)),
             habits=habits(position, position % 6),
+            shopper=SHOPPER if position % 3 else 0,
         )
         for position, query in enumerate(queries_of(number))
     ]
