@@ -49,6 +49,7 @@ CALIBRATION_PENALTY = 1e-6
 T = TypeVar("T")
 R = TypeVar("R")
 Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
 Progress = Callable[[], None]
 Loss = Callable[[Floats], tuple[float, Floats]]
 """A function from parameters to the loss and its slope along each of them."""
@@ -63,7 +64,7 @@ def fit(
 ) -> Ranker:
     """Fit the order of the candidates, then the probability that a shopper acts on one.
 
-    The loss is that of ListNet with the labels' shares as the target; see `listnet.py`. All lists count alike, and each
+    The loss is that of ListNet; see `listnet.py`, and `_targets` for its target. All lists count alike, and each
     candidate counts with its weight. The mean of several networks is a network as well and errs less than one of them
     (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over MEMBERS networks of `units` hidden units each; without
     hidden units one is enough, because it has one optimum. A seed gives the same ranker with any number of threads of
@@ -212,15 +213,24 @@ def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
 def _lists(examples: Examples, x: Vector) -> Lists:
     starts = np.flatnonzero(np.diff(examples.groups, prepend=-1))
     sizes = np.diff(np.append(starts, len(examples.groups)))
-    labels = examples.labels.astype(np.float64)
     return Lists(
         x=x,
-        starts=np.append(starts, len(labels)).astype(np.int64),
-        # ListNet compares distributions, so the labels of a list are scaled to a sum of 1. Each list here has a label
-        # above 0.
-        targets=(labels / np.repeat(np.add.reduceat(labels, starts), sizes)).astype(np.float32),
+        starts=np.append(starts, len(examples.labels)).astype(np.int64),
+        targets=_targets(examples, starts, sizes).astype(np.float32),
         log_weights=np.log(np.maximum(examples.weights, 1e-9)).astype(np.float32),
     )
+
+
+def _targets(examples: Examples, starts: Integers, sizes: Integers) -> Floats:
+    """Return the share of each candidate in its list, (n,): equal ones for those with the list's greatest label.
+
+    They are the next item that retrieval found, or all items of a basket. The items after the next one would draw the
+    order towards what fits the whole session. Grades are no such order, so each keeps its share.
+    """
+    labels = examples.labels.astype(np.float64)
+    is_first = labels == np.repeat(np.maximum.reduceat(labels, starts), sizes)
+    gains = np.where(examples.graded[examples.groups], labels, is_first)
+    return np.asarray(gains / np.repeat(np.add.reduceat(gains, starts), sizes))
 
 
 def logistic(columns: Floats, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating]) -> Loss:

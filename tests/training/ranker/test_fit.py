@@ -73,6 +73,25 @@ def test_one_network_learns_the_orders_of_searching_and_browsing() -> None:
     assert quality(fit(labelled(lists=300), units=0).logits(later.features), *later.truth, k=1).hit_rate < 0.7
 
 
+@pytest.mark.parametrize("graded", [False, True])
+def test_the_order_is_that_of_the_next_item_and_of_all_grades(*, graded: bool) -> None:
+    # The first candidate is the next item in 40% of the lists, otherwise one of ten others is. The second candidate is
+    # always the item after it, so it has more of all labels.
+    lists, size = 300, 12
+    rng = np.random.default_rng(4)
+    labels = np.zeros((lists, size), dtype=np.float32)
+    labels[:, 1] = 1 / 2
+    labels[np.arange(lists), np.where(rng.random(lists) < 0.4, 0, rng.integers(2, size, lists))] = 1
+    examples = labelled(lists=lists, candidates=size)
+    features = np.zeros_like(examples.features)
+    features[0::size, NAMES.index("query")] = features[1::size, NAMES.index("popularity")] = 1
+    features[:, NAMES.index("constant")] = 1
+    marks = np.full(lists, graded)
+    ranker = fit(replace(examples, features=features, labels=labels.ravel(), graded=marks), decay=1e-3)
+    first, second, *_ = ranker.logits(features[:size])
+    assert (second > first) == graded
+
+
 def test_a_ranker_is_a_function_of_its_seed() -> None:
     one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(flat(one.network), flat(same.network))
