@@ -7,6 +7,8 @@ do not change. The student begins in that space (`english_start.py`). No I/O.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,16 +39,41 @@ def rotation(of: Vector, to: Vector) -> Rotation:
     return np.asarray(left @ right)
 
 
-def blended(vectors: Halves, english: Halves, rows: Ids, share: float = SHARE) -> Halves:
+@dataclass(frozen=True, slots=True)
+class EnglishVectors:
+    """The vectors of an English encoder, float16 (n, dim), and the `rows` of the corpus that they belong to, rising."""
+
+    rows: Ids
+    vectors: Halves
+
+    def of(self, rows: Ids) -> Halves:
+        """Return the vectors of `rows`, each one of `self.rows`."""
+        return self.vectors[np.searchsorted(self.rows, rows)]
+
+
+def translated_rows(corpus: Corpus, english: Ids) -> tuple[Ids, Ids]:
+    """Return the pairs of a text and its translation of which the translation is one of the texts `english`."""
+    pairs = corpus.pairs.get(TRANSLATIONS)
+    if pairs is None:
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32)
+    kept = np.isin(pairs.right, english)
+    return pairs.left[kept], pairs.right[kept]
+
+
+def blended(vectors: Halves, english: EnglishVectors, translations: tuple[Ids, Ids], share: float = SHARE) -> Halves:
     """Return L2-normalised vectors in the space of `english`, float16 (n, dim).
 
-    The `rows` of `vectors` are blended with `english`, (len(rows), dim).
+    The rows of `vectors` that `english` has are blended. The rotation is fitted to these rows and to `translations`,
+    rows of a text and of its translation: the text's vector is turned to the English vector of its translation.
     """
-    own, other = vectors[rows].astype(np.float32), english.astype(np.float32)
-    turn = rotation(own, other).astype(np.float32)
+    own, other = vectors[english.rows].astype(np.float32), english.vectors.astype(np.float32)
+    left, right = translations
+    turn = rotation(
+        np.vstack([own, vectors[left].astype(np.float32)]), np.vstack([other, english.of(right).astype(np.float32)])
+    ).astype(np.float32)
     found = np.empty_like(vectors)
     for at in range(0, len(vectors), _AT_ONCE):
         found[at : at + _AT_ONCE] = vectors[at : at + _AT_ONCE].astype(np.float32) @ turn
     mixed = (1 - share) * (own @ turn) + share * other
-    found[rows] = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-6)
+    found[english.rows] = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-6)
     return found

@@ -7,35 +7,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from inference.chinese import is_chinese
 from inference.loading import Loader
 from inference.manifest import CATALOGUE, Manifest
 from inference.manifest_files import read_manifest
 from inference.types import Vector
 from training.distillation.batches import Sampler
-from training.distillation.blended import SHARE, blended, english_texts
-from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
-from training.distillation.english_start import english_start, keep
+from training.distillation.blended import SHARE, EnglishVectors, blended, english_texts, translated_rows
+from training.distillation.corpus import Corpus, Grades, TrainingTexts
+from training.distillation.english_start import english_start
 from training.distillation.export import Exported
+from training.distillation.gathering import Vocabulary, gathered
 from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
 from training.distillation.plan import Plan, Stage
-from training.distillation.student import SentenceEncoder, Tokens, student_of, vectors_of
+from training.distillation.student import SentenceEncoder, Tokens, vectors_of
 from training.distillation.teacher import MAX_TOKENS, MINILM, Halves, Teacher, teacher_vectors
 from training.distillation.train import Run, train
-from training.distillation.unigram import TitleSplitter, is_unigram, small_vocabulary, words_in_use
-from training.distillation.vocabulary import whole_words
 
-T = TypeVar("T")
 CHECK_EVERY = 200
 CHECKED_TITLES = 400
 STUDENT = "student.pt"
@@ -76,14 +71,6 @@ class Student:
     vectors: Vector
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The tokenizer of a student, and the rows of the teacher's word table that it has; None for all of them."""
-
-    tokenizer: bytes
-    rows: npt.NDArray[np.int64] | None = None
-
-
 @dataclass(slots=True)
 class Trainer:
     """Trains the students of one plan, which share a work folder and the data.
@@ -113,7 +100,7 @@ class Trainer:
         """Train one student through `stages`, from `begin`, from `start`, or from the teacher's layers."""
         # Every run of the plan has the same seed, so a fold's student does not depend on those before it.
         torch.manual_seed(self.plan.seed)
-        encoder = student_of(self.folder, self.plan.layers, self.vocabulary.rows)
+        encoder = self.vocabulary.student(self.folder, self.plan.layers)
         if begin is not None:
             encoder.load_state_dict(begin.state_dict())
         elif self.start is not None:
@@ -193,21 +180,19 @@ def distill(
     folder = teacher.unpack(work)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     progress.begin("gathering texts", 1)
-    corpus, vocabulary = _gathered(texts, tokenizer, plan, teacher)
+    corpus, vocabulary = gathered(texts, tokenizer, plan, teacher, english)
     progress.advance(1, f"{len(corpus.texts):,} texts")
     vectors = _encode_with_teacher(teacher, folder, corpus, plan, work, progress)
     targets = teacher.targets(vectors, corpus.texts, work)
     start = None
-    if teacher.english is not None and english is not None:
-        student = student_of(folder, plan.layers, vocabulary.rows)
-        start = english_start(teacher.english, student, vocabulary.tokenizer, corpus)
+    if teacher.english is not None and english is not None and vocabulary.rows is not None:
+        student = vocabulary.student(folder, plan.layers)
+        start = english_start(teacher.english, student, vocabulary.tokenizer, vocabulary.rows >= 0, corpus)
         targets = _with_english(Loader(teacher.english, english), english.weights, targets, corpus, work, progress)
     tokens = Tokens(vocabulary.tokenizer, corpus.texts, plan.max_tokens)
     extra = extra_digest(vocabulary, teacher, english)
     trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra, start)
     encoder = trainer.run("base", plan.base, ())
-    if start is not None:
-        keep(encoder, start)
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
         base, encoder = encoder, trainer.interpolated("final", plan.final, corpus.graded, encoder)
@@ -234,34 +219,9 @@ def extra_digest(vocabulary: Vocabulary, teacher: Teacher, english: Manifest | N
     if vocabulary.rows is None and english is None and teacher.digest == MINILM.digest:
         return ""
     found = hashlib.blake2b(vocabulary.tokenizer, digest_size=8)
-    blend = "" if english is None else f"{english.weights}/{SHARE}/start"
+    blend = "" if english is None else f"{english.weights}/{SHARE}/merged"
     found.update(f"/{teacher.digest}/{blend}".encode())
     return f"/{found.hexdigest()}"
-
-
-def _gathered(texts: TrainingTexts, tokenizer: bytes, plan: Plan, teacher: Teacher) -> tuple[Corpus, Vocabulary]:
-    """Return the corpus and the student's vocabulary: the teacher's, or the pieces that the corpus uses."""
-    if not is_unigram(tokenizer):
-        return build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed), Vocabulary(tokenizer)
-    thinned = _thinned(texts)
-    words = words_in_use(tokenizer, thinned.titles)[: plan.words]
-    corpus = build_corpus(thinned, words, plan.seed, TitleSplitter(tokenizer), teacher.spans)
-    return corpus, Vocabulary(*small_vocabulary(tokenizer, corpus.texts, teacher.least))
-
-
-def _thinned(texts: TrainingTexts) -> TrainingTexts:
-    """Return the texts with all Chinese ones and a part of the other long ones, on which the teacher is slow."""
-
-    def part(rows: Sequence[T], every: int, title: Callable[[T], str]) -> tuple[T, ...]:
-        return tuple(row for at, row in enumerate(rows) if at % every == 0 or is_chinese(title(row)))
-
-    return replace(
-        texts,
-        titles=part(texts.titles, 2, str),
-        lines=part(texts.lines, 4, itemgetter(0)),
-        descriptions=part(texts.descriptions, 3, itemgetter(0)),
-        matches=part(texts.matches, 4, itemgetter(0)),
-    )
 
 
 def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
@@ -287,7 +247,7 @@ def _with_english(
     encoder = english.encoder_for(CATALOGUE)
     texts = [corpus.texts[row] for row in rows.tolist()]
     vectors = teacher_vectors(encoder, texts, work / "teacher", teacher=weights, progress=advance)
-    return blended(targets, vectors, rows)
+    return blended(targets, EnglishVectors(rows, vectors), translated_rows(corpus, rows))
 
 
 def _encode_with_teacher(

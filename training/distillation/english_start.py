@@ -1,15 +1,17 @@
 """The start of a multilingual student: the layers of an English student, and a word table in its space.
 
-Both are BERT encoders of the same width. The English one needs no training to be good in English, so what is left to
-learn is the other languages. Its words are found in three ways: a piece that is a wordpiece of the English student has
-its row; a piece of English texts that is not has the mean row of its wordpieces; any other piece has the row that ridge
-regression predicts from the teacher's word table, fitted to the pieces of the first kind (Artetxe, Ruder & Yogatama
-2020, doi:10.18653/v1/2020.acl-main.421, train such a table for a fixed encoder).
+Both are BERT encoders of the same width, and the student has the pieces of the English one (`merged.py`), with their
+rows. So it begins with the vectors of the English student for English texts. What is left to learn is the other
+languages. A piece that is a word of a dictionary has the mean row of its translations, halfway to the row that ridge
+regression predicts from the teacher's word table; other pieces have the predicted row alone. The regression is fitted
+to the English pieces and the translated ones (Artetxe, Ruder & Yogatama 2020, doi:10.18653/v1/2020.acl-main.421, train
+such a table for a fixed encoder).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,31 +24,31 @@ import torch
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
+from inference.chinese import is_chinese
 from inference.manifest import TOKENIZER
 from inference.manifest_files import read_file, read_manifest
-from training.distillation.blended import english_texts
-from training.distillation.corpus import Corpus
+from training.distillation.corpus import TRANSLATIONS, Corpus
 from training.distillation.export import TABLE
+from training.distillation.merged import piece_of, without_accents
 from training.distillation.student import SentenceEncoder
-from training.distillation.unigram import SPACE, piece_counts
+from training.distillation.unigram import SPACE
 
 Floats = npt.NDArray[np.float32]
+Known = npt.NDArray[np.bool_]
 GRAPH = "encoder-float16.onnx"
 """The file of a bundle whose weights are nearly as they were trained."""
-_LEAST = 2
-"""Occurrences in English texts that make a piece an English one."""
 _PENALTY = 0.01
 """Of the regression, as a share of the mean squared singular value of the teacher's rows."""
-KEPT = 0.15
-"""Share of the English student's layers in the trained ones. NDCG@10 on Chorus was .827 without it, .833 with .15, .838
-with .3. But with more of it, Chinese vectors are farther from the targets."""
-_SPECIAL = {"<s>": "[CLS]", "</s>": "[SEP]", "<pad>": "[PAD]", "<unk>": "[UNK]", "<mask>": "[MASK]"}
+TRANSLATED = 0.5
+"""Share of the mean row of its translations in the row of a piece that is a word of a dictionary."""
 
 
-def english_start(bundle: Path, student: SentenceEncoder, tokenizer: bytes, corpus: Corpus) -> dict[str, torch.Tensor]:
+def english_start(
+    bundle: Path, student: SentenceEncoder, tokenizer: bytes, known: Known, corpus: Corpus
+) -> dict[str, torch.Tensor]:
     """Return the weights of the English student in `bundle`, with rows for the pieces of `tokenizer`, by name.
 
-    `student` has the teacher's rows of these pieces. The texts of `corpus` decide which pieces are English.
+    `student` has the teacher's rows of these pieces, of which `known` says whether the teacher has one, (pieces,).
 
     Raises:
         BundleError: the bundle is damaged, or has no file GRAPH.
@@ -55,21 +57,18 @@ def english_start(bundle: Path, student: SentenceEncoder, tokenizer: bytes, corp
     graph = onnx.load_model_from_string(read_file(bundle, manifest.file(GRAPH)))
     english = EnglishStart(bert_weights(graph), read_file(bundle, manifest.of_role(TOKENIZER)))
     teacher = student.bert.embeddings.word_embeddings.weight.detach().numpy()
-    counts = piece_counts(tokenizer, (corpus.texts[row] for row in english_texts(corpus).tolist()))
-    used = np.array([counts[number] >= _LEAST for number in range(len(teacher))])
-    weights = {**english.weights, TABLE: english.table(tokenizer, teacher, used)}
+    weights = {**english.weights, TABLE: english.table(tokenizer, teacher, known, translations_of(corpus))}
     return {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in weights.items()}
 
 
-def keep(encoder: SentenceEncoder, start: Mapping[str, torch.Tensor]) -> None:
-    """Move the trained layers of `encoder` back by KEPT of the way to those of `start`, but not the word table.
-
-    See Wortsman et al. 2022, arXiv:2109.01903.
-    """
-    with torch.no_grad():
-        for name, each in encoder.bert.named_parameters():
-            if name in start and name != TABLE:
-                each.lerp_(start[name], KEPT)
+def translations_of(corpus: Corpus) -> dict[str, list[str]]:
+    """Return the translations of each text of the corpus that has some."""
+    found: dict[str, list[str]] = defaultdict(list)
+    pairs = corpus.pairs.get(TRANSLATIONS)
+    if pairs is not None:
+        for left, right in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
+            found[corpus.texts[left]].append(corpus.texts[right])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +78,46 @@ class EnglishStart:
     weights: Mapping[str, Floats]
     tokenizer: bytes
 
-    def table(self, tokenizer: bytes, teacher: Floats, used: npt.NDArray[np.bool_]) -> Floats:
-        """Return the word table of a Unigram tokenizer, float32 (pieces, dim).
+    def table(
+        self, tokenizer: bytes, teacher: Floats, known: Known, translations: Mapping[str, Sequence[str]]
+    ) -> Floats:
+        """Return the word table of a merged vocabulary, float32 (pieces, dim).
 
-        `teacher` has the rows of the teacher's table, (pieces, dim); `used` says which pieces English texts use.
+        `teacher` has the rows of the teacher's table, (pieces, dim), those of `known` pieces with a meaning.
         """
-        words: dict[str, int] = msgspec.json.decode(self.tokenizer)["model"]["vocab"]
-        pieces: list[str] = [piece for piece, _ in msgspec.json.decode(tokenizer)["model"]["vocab"]]
-        rows = np.array([words.get(_wordpiece(piece), -1) for piece in pieces])
-        known = rows >= 0
-        english = self.weights[TABLE]
-        found = np.asarray(_predicted(teacher, teacher[known], english[rows[known]]))
+        parsed = msgspec.json.decode(self.tokenizer)
+        words: dict[str, int] = parsed["model"]["vocab"]
+        special = {str(each["content"]) for each in parsed["added_tokens"]}
+        pieces: dict[str, int] = msgspec.json.decode(tokenizer)["model"]["vocab"]
+        own = self.weights[TABLE]
+        wanted = np.zeros((len(pieces), own.shape[1]), dtype=np.float32)
+        english, translated = np.zeros(len(pieces), dtype=bool), np.zeros(len(pieces), dtype=bool)
+        for word, row in words.items():
+            number = pieces.get(piece_of(word, special))
+            if number is not None:
+                wanted[number], english[number] = own[row], True
         reader = Tokenizer.from_buffer(self.tokenizer)
-        for number in np.flatnonzero(used & ~known).tolist():
-            # A piece with an unknown wordpiece keeps the row that the regression predicts.
-            parts = reader.encode(pieces[number].replace(SPACE, " "), add_special_tokens=False).ids
-            if parts and words["[UNK]"] not in parts:
-                found[number] = english[parts].mean(axis=0)
-        # Last, so that a wordpiece has its own row and not the one that the regression predicts for it.
-        found[known] = english[rows[known]]
-        return found
+        for text, glosses in translations.items():
+            number = _whole_piece(text, pieces)
+            found = reader.encode_batch(list(glosses), add_special_tokens=False)
+            means = [own[each.ids].mean(axis=0) for each in found if each.ids]
+            if number is not None and means and not english[number]:
+                wanted[number], translated[number] = np.mean(means, axis=0), True
+        fitted = known & (english | translated)
+        table = _predicted(teacher, teacher[fitted], wanted[fitted])
+        for piece, number in pieces.items():
+            if not known[number]:
+                # A word that the teacher has no piece for: the mean of its characters.
+                parts = [pieces[each] for each in piece if each in pieces and known[pieces[each]]]
+                table[number] = table[parts].mean(axis=0) if parts else wanted[number]
+        table[translated] += TRANSLATED * (wanted[translated] - table[translated])
+        table[english] = wanted[english]
+        return table
 
 
-def _wordpiece(piece: str) -> str:
-    """Return a Unigram piece in the spelling of wordpieces.
-
-    >>> [_wordpiece(each) for each in ("▁mug", "s", "<s>", "▁", ",")]
-    ['mug', '##s', '[CLS]', '', ',']
-    """
-    if piece in _SPECIAL:
-        return _SPECIAL[piece]
-    if piece.startswith(SPACE) or not piece[:1].isalnum():
-        return piece.removeprefix(SPACE)
-    return f"##{piece}"
+def _whole_piece(text: str, pieces: Mapping[str, int]) -> int | None:
+    """Return the number of the piece that is the whole text, with or without the mark of a beginning."""
+    return pieces.get(text) if is_chinese(text) else pieces.get(SPACE + without_accents(text))
 
 
 def _predicted(rows: Floats, known: Floats, wanted: Floats) -> Floats:

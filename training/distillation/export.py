@@ -20,7 +20,7 @@ from inference.types import Vector
 from training.distillation.graph import OPSET, Floats, Products, encoder_graph
 from training.distillation.precision import Blocks, Plain, RoundedTable, Tokens8
 from training.distillation.student import SentenceEncoder
-from training.distillation.unigram import is_unigram
+from training.distillation.unigram import is_multilingual
 from training.distillation.vocabulary import kept_tokens, pruned_tokenizer
 from training.ranker.bundle import Use
 
@@ -89,7 +89,7 @@ class Exported:
     def pruned(self) -> Exported:
         """Return the same encoder without the rows of the word table that no text uses."""
         weights = {name: each for name, each in self.weights.items() if not name.startswith("pooler")}
-        if is_unigram(self.tokenizer):
+        if is_multilingual(self.tokenizer):
             return Exported(weights, self.tokenizer, self.heads)
         kept = kept_tokens(self.tokenizer)
         return Exported({**weights, TABLE: weights[TABLE][kept]}, pruned_tokenizer(self.tokenizer, kept), self.heads)
@@ -97,7 +97,7 @@ class Exported:
 
 def uses(encoder: Exported) -> tuple[Use, ...]:
     """Return the encoder files that the bundle of an encoder has."""
-    return SHIPPED_SMALL if is_unigram(encoder.tokenizer) else SHIPPED
+    return SHIPPED_SMALL if is_multilingual(encoder.tokenizer) else SHIPPED
 
 
 def shipped_files(encoder: Exported, texts: Sequence[str], expected: Vector, *, max_tokens: int) -> dict[Use, bytes]:

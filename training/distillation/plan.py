@@ -140,12 +140,12 @@ MULTILINGUAL = Plan(
     base=(
         msgspec.structs.replace(
             CONTRAST,
-            steps=600,
-            rate=4e-4,
-            # Rows of Chinese pieces begin far from where they belong.
-            table=1.0,
+            steps=800,
+            rate=2e-4,
+            # The layers are those of the English student, but rows of Chinese pieces begin far from where they belong.
+            table=2.0,
             pairs={
-                PSEUDO_QUERIES: 28, DESCRIPTIONS: 4, MATCHES: 6, LINES: 4, TOGETHER: 2, SEARCHES: 40, WORDS: 56,
+                PSEUDO_QUERIES: 28, DESCRIPTIONS: 2, MATCHES: 3, LINES: 2, TOGETHER: 1, SEARCHES: 40, WORDS: 56,
                 TRANSLATIONS: 48,
             },
         ),

@@ -38,6 +38,12 @@ def is_unigram(tokenizer: bytes) -> bool:
     return bool(msgspec.json.decode(tokenizer)["model"]["type"] == "Unigram")
 
 
+def is_multilingual(tokenizer: bytes) -> bool:
+    """Return whether tokenizer.json is that of a multilingual student: its words begin with a mark, as of Unigram."""
+    model = msgspec.json.decode(tokenizer)["model"]
+    return bool(model["type"] == "Unigram" or model.get("continuing_subword_prefix") == "")
+
+
 def folded_tokenizer(tokenizer: bytes) -> tuple[bytes, Rows]:
     """Return the tokenizer in lower case, and for each of its pieces the row of the teacher's word table.
 

@@ -21,7 +21,7 @@ from training.distillation.graph import encoder_graph
 from training.distillation.precision import Blocks, Plain, Tokens8
 from training.distillation.teacher import MAX_TOKENS, PrefixedEncoder, export_teacher
 from training.distillation.teachers import teacher_of
-from training.distillation.unigram import is_unigram
+from training.distillation.unigram import is_multilingual
 
 TEACHER32, TEACHER8 = "teacher, float32", "teacher, int8, dynamic per channel"
 STUDENT32 = "student, float32"
@@ -87,7 +87,7 @@ def _of_work(work: Path, folder: Path, own: bytes) -> list[Variant]:
     encoder = student_of(folder, layers, np.arange(rows))
     encoder.load_state_dict(state)
     # A student with a vocabulary of its own was trained with the bundle's tokenizer, others with the teacher's.
-    tokenizer = own if is_unigram(own) else (folder / "tokenizer.json").read_bytes()
+    tokenizer = own if is_multilingual(own) else (folder / "tokenizer.json").read_bytes()
     plain = Exported.of(encoder, tokenizer)
     products: dict[str, Callable[[], bytes]] = {
         STUDENT32: lambda: _graph(plain, Plain()),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 DIM, LAYERS, HEADS, WIDE, POSITIONS = 32, 3, 4, 64, 160
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 WORDS = ("▁red", "▁Red", "▁blue", "▁Blue", "▁lamp", "▁desk", "▁Tisch", "▁kaffee", "▁Kaffee", "▁gro", "ß", "ss",
-         "无线", "耳机", "蓝", "牙", "蓝牙", "馬", "马", "▁", "▁cm", "한")  # fmt: skip
+         "无线", "耳机", "无", "线", "耳", "机", "蓝", "牙", "蓝牙", "馬", "马", "▁", "▁cm", "한")  # fmt: skip
 PIECES = (*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyzé", *"0123456789", *"RBTK", "<mask>")
 
 Floats = npt.NDArray[np.float32]

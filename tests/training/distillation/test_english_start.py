@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -11,29 +12,20 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `distill`")
 
-import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-
 from tests.training.distillation.packed import PIECES
 from tests.training.distillation.test_graph import EPSILON, HEADS, weights
+from tests.training.distillation.test_merged import ENGLISH, TEACHER, WORDS
 from training.distillation import english_start
-from training.distillation.english_start import EnglishStart, bert_weights, keep
+from training.distillation.corpus import TrainingTexts, build_corpus
+from training.distillation.english_start import TRANSLATED, EnglishStart, Floats, bert_weights, translations_of
 from training.distillation.export import TABLE
 from training.distillation.graph import Products, encoder_graph
-from training.distillation.packed_teacher import unigram_tokenizer
+from training.distillation.merged import LEAST_WORDS, merged_vocabulary
 from training.distillation.precision import Plain, RoundedTable
-from training.distillation.student import SentenceEncoder
 
 GENERATOR = np.random.default_rng(5)
-TOKENIZER = unigram_tokenizer(tuple((piece, -1.0 - 0.1 * at) for at, piece in enumerate(PIECES)))
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "blue", "lamp", "de", "##sk", "##s", *"abcdefgh")
-
-
-def wordpieces() -> bytes:
-    tokenizer = Tokenizer(models.WordPiece({word: at for at, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return tokenizer.to_str().encode()
+DIM = 8
+GLOSSES = {"无线": ["red", "desks"], "卡": ["lamp"], "tisch": ["desk"], "red": ["lamp"], "missing": ["lamp"]}
 
 
 @pytest.mark.parametrize("products", [Plain(), RoundedTable(), RoundedTable(np.float16)])
@@ -48,29 +40,67 @@ def test_the_weights_of_a_graph_are_those_that_it_was_written_from(products: Pro
         np.testing.assert_allclose(found[name], expected[name], atol=2e-2)
 
 
-def test_pieces_have_the_rows_of_wordpieces_or_predicted_ones() -> None:
-    english = GENERATOR.normal(size=(len(WORDS), 8)).astype(np.float32)
-    # The teacher's rows are a linear function of the English ones, of which the predicted rows are the inverse.
-    true = GENERATOR.normal(size=(len(PIECES), 8)).astype(np.float32)
-    places = {piece: PIECES.index(piece) for piece in ("▁red", "▁desk", "无线", "s", "<s>")}
-    for piece, word in (("▁red", "red"), ("▁blue", "blue"), ("▁lamp", "lamp"), ("<s>", "[CLS]"), ("<unk>", "[UNK]")):
-        true[PIECES.index(piece)] = english[WORDS.index(word)]
-    for letter in "abcdefghs":
-        word = f"##{letter}"
+def vocabulary() -> tuple[bytes, npt.NDArray[np.int64]]:
+    texts = ["red lamp Tisch kaffee 无线蓝牙耳机", *["牙机"] * LEAST_WORDS]
+    return merged_vocabulary(ENGLISH, TEACHER, texts, [], ["牙机"])
+
+
+def table(english: Floats, teacher: Floats, glosses: Mapping[str, list[str]]) -> tuple[dict[str, int], Floats]:
+    tokenizer, rows = vocabulary()
+    pieces: dict[str, int] = msgspec.json.decode(tokenizer)["model"]["vocab"]
+    start = EnglishStart({TABLE: english}, ENGLISH)
+    return pieces, start.table(tokenizer, teacher[np.maximum(rows, 0)], rows >= 0, glosses)
+
+
+def random_rows(count: int) -> Floats:
+    return GENERATOR.normal(size=(count, DIM)).astype(np.float32)
+
+
+def test_pieces_of_the_english_student_have_its_rows() -> None:
+    english = random_rows(len(WORDS))
+    pieces, found = table(english, random_rows(len(PIECES)), GLOSSES)
+    for piece, word in (("▁red", "red"), ("s", "##s"), ("[CLS]", "[CLS]"), ("▁,", ","), ("▁a", "a")):
+        np.testing.assert_array_equal(found[pieces[piece]], english[WORDS.index(word)])
+    assert np.isfinite(found).all()
+    assert found.shape == (len(pieces), DIM)
+
+
+def test_words_of_a_dictionary_lie_halfway_to_the_mean_of_their_translations() -> None:
+    english, teacher = random_rows(len(WORDS)), random_rows(len(PIECES))
+    # The teacher has no piece for this word, so its translations do not change what the regression is fitted to.
+    pieces, without = table(english, teacher, {})
+    _, found = table(english, teacher, {"牙机": ["red", "desks", " "]})
+
+    def row(*words: str) -> Floats:
+        return np.asarray(english[[WORDS.index(word) for word in words]].mean(axis=0))
+
+    wanted, place = (row("red") + row("de", "##sk", "##s")) / 2, pieces["牙机"]
+    np.testing.assert_allclose(found[place], (1 - TRANSLATED) * without[place] + TRANSLATED * wanted, rtol=1e-4)
+    others = np.arange(len(pieces)) != place
+    np.testing.assert_array_equal(found[others], without[others])
+
+
+def test_translations_change_the_regression_but_not_english_rows() -> None:
+    english, teacher = random_rows(len(WORDS)), random_rows(len(PIECES))
+    pieces, without = table(english, teacher, {})
+    _, found = table(english, teacher, GLOSSES)
+    assert not np.allclose(found[pieces["▁kaffee"]], without[pieces["▁kaffee"]])
+    np.testing.assert_array_equal(found[pieces["▁red"]], without[pieces["▁red"]])
+
+
+def test_other_pieces_have_the_rows_that_the_teacher_predicts() -> None:
+    english = random_rows(len(WORDS))
+    # The teacher's rows are a linear function of the rows that are wanted, of which the regression finds the inverse.
+    true = random_rows(len(PIECES))
+    for at, piece in enumerate(PIECES):
+        word = piece.removeprefix("▁") if piece.startswith("▁") else f"##{piece}"
         if word in WORDS:
-            true[PIECES.index(letter)] = english[WORDS.index(word)]
-    teacher = (true @ GENERATOR.normal(size=(8, 8))).astype(np.float32)
-    used: npt.NDArray[np.bool_] = np.array([piece.startswith("▁") for piece in PIECES])
-    table = EnglishStart({TABLE: english}, wordpieces()).table(TOKENIZER, teacher, used)
-    np.testing.assert_array_equal(table[places["▁red"]], english[WORDS.index("red")])
-    np.testing.assert_array_equal(table[places["s"]], english[WORDS.index("##s")])
-    np.testing.assert_array_equal(table[places["<s>"]], english[WORDS.index("[CLS]")])
-    of_parts = english[[WORDS.index("de"), WORDS.index("##sk")]].mean(axis=0)
-    np.testing.assert_allclose(table[places["▁desk"]], of_parts, rtol=1e-6)
-    assert np.isfinite(table).all()
-    assert len(msgspec.json.decode(TOKENIZER)["model"]["vocab"]) == len(table)
-    unused = EnglishStart({TABLE: english}, wordpieces()).table(TOKENIZER, teacher, np.zeros_like(used))
-    assert not np.allclose(unused[places["▁desk"]], of_parts, atol=1e-2)
+            true[at] = english[WORDS.index(word)]
+    pieces, found = table(english, (true @ GENERATOR.normal(size=(DIM, DIM))).astype(np.float32), {})
+    for piece in ("无线", "▁kaffee", "蓝牙"):
+        assert np.corrcoef(found[pieces[piece]], true[PIECES.index(piece)])[0, 1] > 0.8
+    # The teacher has no piece for this word.
+    np.testing.assert_allclose(found[pieces["牙机"]], (found[pieces["牙"]] + found[pieces["机"]]) / 2, rtol=1e-5)
 
 
 def test_the_regression_finds_a_linear_relation() -> None:
@@ -80,15 +110,11 @@ def test_the_regression_finds_a_linear_relation() -> None:
     assert np.corrcoef(found[400:].ravel(), wanted[400:].ravel())[0, 1] > 0.999
 
 
-def test_trained_layers_keep_a_part_of_the_english_ones() -> None:
-    bert = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2), "layer": torch.nn.Linear(2, 2)})
-    encoder = SentenceEncoder(bert)
-    before = {name: each.detach().clone() for name, each in bert.named_parameters()}
-    start = {"layer.weight": torch.ones(2, 2), TABLE: torch.ones(2, 2)}
-    keep(encoder, start)
-    changed = 0.85 * before["layer.weight"] + 0.15
-    torch.testing.assert_close(bert["layer"].weight.detach(), changed)
-    torch.testing.assert_close(bert["layer"].bias.detach(), before["layer.bias"])
+def test_translations_are_those_of_the_corpus() -> None:
+    texts = TrainingTexts(titles=("red lamp",), translations=(("灯", "lamp"), ("灯", "light"), ("tisch", "desk")))
+    corpus = build_corpus(texts, ["a", "b", "c"], 1)
+    assert translations_of(corpus) == {"灯": ["lamp", "light"], "tisch": ["desk"]}
+    assert translations_of(build_corpus(TrainingTexts(titles=("red lamp",)), ["a", "b", "c"], 1)) == {}
 
 
 def test_examples() -> None:

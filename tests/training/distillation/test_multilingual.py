@@ -21,7 +21,8 @@ from tests.training.distillation.packed import DIM, PIECES, packed_file, tensors
 from tests.training.distillation.test_distill import RecordedProgress
 from training.distillation.bundle import write_bundle
 from training.distillation.corpus import PSEUDO_QUERIES, TRANSLATIONS, TrainingTexts
-from training.distillation.distill import Vocabulary, distill, extra_digest
+from training.distillation.distill import distill, extra_digest
+from training.distillation.gathering import Vocabulary
 from training.distillation.packed_teacher import unpack, write_folder
 from training.distillation.plan import MULTILINGUAL, Plan, scaled
 from training.distillation.teacher import CENTRES, MINILM, centred, script_means, teacher_encoder
