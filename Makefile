@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The output of `make model`, the input encoder of `make ranker`, and the output of `make ranker`.
 TEACHER ?= english
-MODEL ?= exported_models/$(if $(filter multilingual,$(TEACHER)),shop-multilingual-l3/2,shop-minilm-l3/1)
+MODEL ?= exported_models/$(if $(filter multilingual,$(TEACHER)),shop-multilingual-l3/3,shop-minilm-l3/1)
 BUNDLE := $(patsubst exported_models/%,%,$(MODEL))
 ENCODER ?= $(MODEL)
 SBOM ?= build/sbom

@@ -27,8 +27,8 @@ ENGLISH = Source(
     licence="Apache-2.0",
     citation="docs/model.md",
     used_for=(
-        "its layers; its vectors of English texts, blended into the teacher's; it was trained on the graded queries of "
-        "Chorus"
+        "its wordpieces, word rows and layers; its vectors of English texts, blended into the teacher's; "
+        "it was trained on the graded queries of Chorus"
     ),
 )
 

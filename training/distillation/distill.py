@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from inference.loading import Loader
-from inference.manifest import CATALOGUE, Manifest
-from inference.manifest_files import read_manifest
+from inference.manifest import CATALOGUE, TOKENIZER, Manifest
+from inference.manifest_files import read_file, read_manifest
 from inference.types import Vector
 from training.distillation.batches import Sampler
 from training.distillation.blended import SHARE, EnglishVectors, blended, english_texts, translated_rows
 from training.distillation.corpus import Corpus, Grades, TrainingTexts
-from training.distillation.english_start import english_start
+from training.distillation.english_start import english_start, keep
 from training.distillation.export import Exported
 from training.distillation.gathering import Vocabulary, gathered
 from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
+from training.distillation.merged import english_pieces
 from training.distillation.plan import Plan, Stage
 from training.distillation.student import SentenceEncoder, Tokens, vectors_of
 from training.distillation.teacher import MAX_TOKENS, MINILM, Halves, Teacher, teacher_vectors
@@ -95,9 +97,17 @@ class Trainer:
         self.history = History(self.work / "history.jsonl")
 
     def run(
-        self, name: str, stages: tuple[Stage, ...], graded: Sequence[Grades], begin: SentenceEncoder | None = None
+        self,
+        name: str,
+        stages: tuple[Stage, ...],
+        graded: Sequence[Grades],
+        begin: SentenceEncoder | None = None,
+        fixed: npt.NDArray[np.bool_] | None = None,
     ) -> SentenceEncoder:
-        """Train one student through `stages`, from `begin`, from `start`, or from the teacher's layers."""
+        """Train one student through `stages`, from `begin`, from `start`, or from the teacher's layers.
+
+        With `fixed`, only the other rows of the word table are trained.
+        """
         # Every run of the plan has the same seed, so a fold's student does not depend on those before it.
         torch.manual_seed(self.plan.seed)
         encoder = self.vocabulary.student(self.folder, self.plan.layers)
@@ -116,6 +126,7 @@ class Trainer:
             warm_up=self.plan.warm_up,
             weight_decay=self.plan.weight_decay,
             bfloat16=self.plan.bfloat16,
+            fixed=fixed,
         )
         total, done = sum(stage.steps for stage in stages), 0
         self.progress.begin(f"training: {name}", total)
@@ -193,6 +204,11 @@ def distill(
     extra = extra_digest(vocabulary, teacher, english)
     trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary, extra, start)
     encoder = trainer.run("base", plan.base, ())
+    if start is not None and teacher.english is not None and english is not None:
+        keep(encoder, start)
+        if plan.rows is not None:
+            fixed = english_pieces(read_file(teacher.english, english.of_role(TOKENIZER)), vocabulary.tokenizer)
+            encoder = trainer.run("rows", (plan.rows,), (), encoder, fixed)
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
         base, encoder = encoder, trainer.interpolated("final", plan.final, corpus.graded, encoder)

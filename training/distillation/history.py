@@ -96,8 +96,8 @@ def write_report(
     """Write report.md, losses.png and validation.png into `folder`. `begin` names the model of the first layers."""
     steps = [each for each in entries if isinstance(each, Step)]
     checks = [each for each in entries if isinstance(each, Check)]
-    _plot_losses(folder / LOSSES, [each for each in steps if each.run in {"base", "final"}])
-    _plot_checks(folder / VALIDATION, [each for each in checks if each.run in {"base", "final"}], figures)
+    _plot_losses(folder / LOSSES, [each for each in steps if each.run in {"base", "rows", "final"}])
+    _plot_checks(folder / VALIDATION, [each for each in checks if each.run in {"base", "rows", "final"}], figures)
     parts = [_summary(plan, corpus, steps, begin), _figures(plan, figures, checks), _stages(plan), _texts(corpus)]
     (folder / REPORT).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -133,7 +133,7 @@ def _figures(plan: Plan, figures: Figures, checks: Sequence[Check]) -> str:
 
 def _stages(plan: Plan) -> str:
     lines = ["## Stages", "", "| | steps | rate | pairs a batch | weights of the losses |", "|---|---|---|---|---|"]
-    stages: Iterable[Stage] = (*plan.base, *([plan.final] if plan.final else []))
+    stages: Iterable[Stage] = (*plan.base, *(each for each in (plan.rows, plan.final) if each))
     for stage in stages:
         pairs = ", ".join(f"{name} {size}" for name, size in stage.pairs.items())
         pairs += f", graded queries {stage.lists}" if stage.lists else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from inference.chinese import simplified
@@ -50,6 +51,13 @@ def merged_vocabulary(
     kept = [*own, *(piece for piece in chinese if all(character in chinese for character in piece))]
     pieces = kept + merge.harmless(kept, [each for each in rows if each not in own and _is_latin(each)], of_english)
     return merge.tokenizer(pieces), np.array([rows.get(piece, -1) for piece in pieces], dtype=np.int64)
+
+
+def english_pieces(english: bytes, tokenizer: bytes) -> npt.NDArray[np.bool_]:
+    """Return whether each piece of a merged vocabulary is one of the English student, (pieces,)."""
+    own = _Merge(msgspec.json.decode(english)).english_pieces()
+    pieces: dict[str, int] = msgspec.json.decode(tokenizer)["model"]["vocab"]
+    return np.array([piece in own for piece in sorted(pieces, key=pieces.__getitem__)])
 
 
 def piece_of(word: str, special: Iterable[str] = ()) -> str:

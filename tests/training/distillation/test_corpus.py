@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise
 from types import ModuleType
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ from training.distillation.corpus import (
     together,
     words_of,
 )
-from training.distillation.plan import PLAN, Stage, learning_rate, scaled
+from training.distillation.plan import MULTILINGUAL, PLAN, Stage, learning_rate, scaled
 
 TITLES = tuple(f"{colour} {kind} {size} cm" for colour in ("red", "blue") for kind in ("lamp", "desk", "chair")
                for size in range(10, 40))  # fmt: skip
@@ -133,6 +134,14 @@ def test_the_learning_rate_rises_to_its_peak_and_then_falls(steps: int, peak: fl
     assert max(rates) <= peak * (1 + 1e-9)
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_a_stage_of_word_rows_changes_the_digest_of_its_own_plan_alone() -> None:
+    without = msgspec.structs.replace(MULTILINGUAL, rows=None)
+    assert without.digest != MULTILINGUAL.digest
+    assert without.digest_of(without.base) == MULTILINGUAL.digest_of(MULTILINGUAL.base)
+    assert scaled(MULTILINGUAL, 0.1).rows is not None
+    assert scaled(PLAN, 0.1).rows is None
 
 
 def test_a_changed_plan_has_another_digest() -> None:

@@ -12,16 +12,27 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `distill`")
 
+import torch
+
 from tests.training.distillation.packed import PIECES
 from tests.training.distillation.test_graph import EPSILON, HEADS, weights
 from tests.training.distillation.test_merged import ENGLISH, TEACHER, WORDS
 from training.distillation import english_start
 from training.distillation.corpus import TrainingTexts, build_corpus
-from training.distillation.english_start import TRANSLATED, EnglishStart, Floats, bert_weights, translations_of
+from training.distillation.english_start import (
+    KEPT,
+    TRANSLATED,
+    EnglishStart,
+    Floats,
+    bert_weights,
+    keep,
+    translations_of,
+)
 from training.distillation.export import TABLE
 from training.distillation.graph import Products, encoder_graph
 from training.distillation.merged import LEAST_WORDS, merged_vocabulary
 from training.distillation.precision import Plain, RoundedTable
+from training.distillation.student import SentenceEncoder
 
 GENERATOR = np.random.default_rng(5)
 DIM = 8
@@ -108,6 +119,15 @@ def test_the_regression_finds_a_linear_relation() -> None:
     wanted = (rows @ GENERATOR.normal(size=(8, 8)) + 1).astype(np.float32)
     found = english_start._predicted(rows, rows[:400], wanted[:400])
     assert np.corrcoef(found[400:].ravel(), wanted[400:].ravel())[0, 1] > 0.999
+
+
+def test_trained_weights_keep_a_part_of_those_before_training() -> None:
+    bert = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2), "layer": torch.nn.Linear(2, 2)})
+    encoder = SentenceEncoder(bert)
+    before = {name: each.detach().clone() for name, each in bert.named_parameters()}
+    keep(encoder, {"layer.weight": torch.ones(2, 2)})
+    torch.testing.assert_close(bert["layer"].weight.detach(), (1 - KEPT) * before["layer.weight"] + KEPT)
+    torch.testing.assert_close(bert["layer"].bias.detach(), before["layer.bias"])
 
 
 def test_translations_are_those_of_the_corpus() -> None:

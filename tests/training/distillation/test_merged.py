@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from tests.conftest import BUNDLE
 from tests.training.distillation.packed import PIECES
 from training.distillation import merged
-from training.distillation.merged import LEAST_WORDS, merged_vocabulary, piece_of
+from training.distillation.merged import LEAST_WORDS, english_pieces, merged_vocabulary, piece_of
 from training.distillation.packed_teacher import unigram_tokenizer
 from training.distillation.unigram import is_multilingual
 
@@ -94,6 +94,14 @@ def test_a_word_with_a_character_that_is_no_piece_is_left_out() -> None:
 
 def test_letters_lose_their_accents(tokenizer: bytes) -> None:
     assert tokens(tokenizer, "kàffée gröss") == tokens(tokenizer, "kaffee groß")
+
+
+def test_pieces_of_the_english_student_are_known(tokenizer: bytes) -> None:
+    known = pieces(tokenizer)
+    own = english_pieces(ENGLISH, tokenizer)
+    assert own.sum() == len(WORDS) - 1  # Without its Chinese piece.
+    assert own[[known[each] for each in ("[CLS]", "▁red", "sk")]].all()
+    assert not own[[known[each] for each in ("蓝牙", "▁kaffee")]].any()
 
 
 def test_the_tokenizer_is_one_of_a_multilingual_student(tokenizer: bytes) -> None:

@@ -17,12 +17,16 @@ from inference.bundle import load_bundle
 from inference.errors import BundleError, DataError
 from inference.manifest_files import read_manifest
 from inference.verification import verify_bundle
+from tests.conftest import BUNDLE
+from tests.training.distillation import packed
 from tests.training.distillation.packed import DIM, PIECES, packed_file, tensors
 from tests.training.distillation.test_distill import RecordedProgress
 from training.distillation.bundle import write_bundle
 from training.distillation.corpus import PSEUDO_QUERIES, TRANSLATIONS, TrainingTexts
 from training.distillation.distill import distill, extra_digest
+from training.distillation.export import TABLE
 from training.distillation.gathering import Vocabulary
+from training.distillation.history import REPORT
 from training.distillation.packed_teacher import unpack, write_folder
 from training.distillation.plan import MULTILINGUAL, Plan, scaled
 from training.distillation.teacher import CENTRES, MINILM, centred, script_means, teacher_encoder
@@ -30,7 +34,7 @@ from training.distillation.teachers import E5, TEACHERS, teacher_of
 from training.distillation.variants import TEACHER32, variants
 
 KINDS = ("Red lamp", "Red desk", "blue lamp", "blue desk")
-TITLES = tuple(f"{kind} {size} cm" for kind in KINDS for size in range(20))
+TITLES = tuple(f"{kind} {size} cm" for kind in KINDS for size in range(60))
 CHINESE = tuple(f"无线蓝牙耳机 {size} cm" for size in range(20))
 TEXTS = TrainingTexts(
     titles=TITLES + CHINESE,
@@ -88,6 +92,28 @@ def test_translations_and_spans_without_spaces_are_pairs_of_the_corpus(tmp_path:
     assert ("Tisch", "desk") in pairs(TRANSLATIONS)
     spans = {span for title, span in pairs(PSEUDO_QUERIES) if title in CHINESE}
     assert spans & {"无线", "蓝牙", "耳机", "无线蓝牙", "蓝牙耳机"}
+
+
+def test_a_student_begins_as_the_english_one_and_ends_with_a_stage_of_word_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The sizes of the English student, which the tiny teacher must have.
+    for name, size in {"DIM": 384, "HEADS": 12, "WIDE": 1536, "POSITIONS": 512}.items():
+        monkeypatch.setattr(packed, name, size)
+    plan = msgspec.structs.replace(PLAN, layers=(0, 1, 2))
+    progress, output = RecordedProgress(), tmp_path / "shop" / "1"
+    student = distill(TEXTS, plan, tmp_path / "work", progress, replace(TEACHER, english=BUNDLE))
+    assert [each for each in progress.begun if each.startswith("training")] == ["training: base", "training: rows"]
+    bundle = write_bundle(student, plan, output, tmp_path / "work", ())
+    assert len(bundle.manifest.encoders) == 2
+    assert "| rows | 1 |" in (output / REPORT).read_text()
+    texts = ["wireless headphones", "red desk lamp", "garden hose 15 m"]
+    cosines = (bundle.encode(texts) * load_bundle(BUNDLE).encode(texts)).sum(axis=1)
+    assert cosines.min() > 0.9
+    table = student.encoder.weights[TABLE]
+    pieces = msgspec.json.decode(student.encoder.tokenizer)["model"]["vocab"]
+    assert len(table) == len(pieces)
+    assert {"无线", "▁garden"} <= set(pieces)
 
 
 def test_a_missing_english_bundle_is_an_error_before_texts_are_gathered(tmp_path: Path) -> None:

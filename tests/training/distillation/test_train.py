@@ -6,6 +6,7 @@ Needs torch (`make model` creates such an environment).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,21 @@ def test_training_reduces_the_loss_and_does_not_change_unseen_tokens(tmp_path: P
     # No text contains the token of the last row.
     torch.testing.assert_close(model.state_dict()[table][-1], before[-1], rtol=0, atol=0)
     assert not torch.equal(model.state_dict()[table], before)
+
+
+def test_with_fixed_rows_only_the_others_of_the_word_table_are_trained(tmp_path: Path) -> None:
+    model, table = encoder(), "bert.embeddings.word_embeddings.weight"
+    before, fixed = state(model), np.arange(30_522) % 2 == 0
+    stage = Stage(name="rows", steps=10, rate=5e-3, table=1.0, pairs={"spans": 12})
+    list(train(model, replace(run_of("rows", stages=(stage,)), fixed=fixed), tmp_path))
+    after = state(model)
+    assert [name for name in before if not torch.equal(before[name], after[name])] == [table]
+    changed = (before[table] != after[table]).any(dim=1).numpy()
+    assert changed.any()
+    assert not changed[fixed].any()
+    # Another run on the same encoder trains all weights again.
+    list(train(model, run_of("all"), tmp_path))
+    assert all(each.requires_grad for each in model.parameters())
 
 
 def test_vectors_are_in_the_order_of_the_texts() -> None:
