@@ -181,7 +181,8 @@ def _plot_checks(path: Path, checks: Sequence[Check], figures: Figures) -> None:
         axes.plot(*zip(*graded, strict=True), marker="s", label="NDCG@10, graded queries, none trained on")
     if figures.queries:
         axes.axhline(figures.targets, color="grey", linewidth=0.8, linestyle="--", label="NDCG@10, targets")
-        axes.axhline(figures.held_out, color="black", linewidth=0.8, label="NDCG@10, held-out folds, at the end")
+        if figures.held_out:
+            axes.axhline(figures.held_out, color="black", linewidth=0.8, label="NDCG@10, held-out folds, at the end")
     axes.set(xlabel="check", xticks=at, xticklabels=[f"{each.stage} {each.step}" for each in checks])
     axes.tick_params(axis="x", labelrotation=20, labelsize=7)
     axes.legend(frameon=False, fontsize=8)
