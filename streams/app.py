@@ -7,6 +7,7 @@ from faust.types import TP, Message
 from inference.bundle import Bundle
 from inference.retrieval.clicked import Clicked
 from streams.asset_catalogue import AssetCatalogue
+from streams.behaviour.messages import RecentSessions
 from streams.budget import ListBudgets
 from streams.console.access import Access
 from streams.console.backend import ConsoleBackend
@@ -34,7 +35,6 @@ from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
-from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.openlineage import emit_swap
 from streams.scoring import scorer_thread

@@ -17,11 +17,11 @@ from inference.queries import QueryBatch
 from inference.ranking.sentences import Language, sentences
 from inference.types import stable_key
 from streams.batch import FOLD_OUTCOMES, Folded, Part
+from streams.behaviour.messages import purchases, transitions_and_sessions, trends, unlearned
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
-from streams.learned import learned, purchases, trends, unlearned
 from streams.outcomes import ENCODING_FAILED
 from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
@@ -32,7 +32,7 @@ from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
-    from streams.lessons import Lessons
+    from streams.behaviour.arrays import FoldedReplay
 
 INTENT_LABELS = 3
 """Most categories, and most brands, in the intent of a message."""
@@ -94,7 +94,7 @@ class Engine:
             ProfileCodecError: some of `stored` are unreadable; its `reasons` name them. Nothing is folded then.
         """
         shoppers, packed, answers = self._folded(events, stored)
-        transitions, sessions = learned(events, answers, self._catalogue, self._shopper_key)
+        transitions, sessions = transitions_and_sessions(events, answers, self._catalogue, self._shopper_key)
         queries = answers.query_batch(packed.texts)
         shown_at = [self.placements.events[event.interaction.type] for event in events]
         return Folded(
@@ -115,16 +115,19 @@ class Engine:
             parts=self._parts(events, queries, shown_at),
         )
 
-    def learn(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Lessons:
+    def fold_for_replay(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> FoldedReplay:
         """Fold events as `fold` does, for a replay: without what only messages and metrics need.
 
         Raises ProfileCodecError, as `fold` does.
         """
-        from streams.lessons import Lessons, lessons  # a worker needs neither this module nor its kernel
+        # Imported here, because a worker needs neither this module nor its kernel.
+        from streams.behaviour.arrays import FoldedReplay, behaviour_arrays
 
         shoppers, packed, answers = self._folded(events, stored)
-        taught = lessons(events, packed, answers, self._catalogue, self._shopper_key, self._rules.trends_events_per_day)
-        return Lessons(shoppers.stored(), answers.query_batch(packed.texts), *taught)
+        behaviour = behaviour_arrays(
+            events, packed, answers, self._catalogue, self._shopper_key, self._rules.trends_events_per_day
+        )
+        return FoldedReplay(shoppers.stored(), answers.query_batch(packed.texts), *behaviour)
 
     def _folded(
         self, events: Sequence[Event], stored: Sequence[bytes | None]

@@ -23,13 +23,13 @@ from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
 from streams.asset_metrics import AssetMetrics
 from streams.batch import Folded
+from streams.behaviour.messages import UNLEARNED
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.errors import InvalidEvent
 from streams.exposure import Exposed
 from streams.histogram import Timed
 from streams.kafka.topics import TABLES
-from streams.learned import UNLEARNED
 from streams.metric_families import END_TO_END, FAST, LENGTHS, SHARES, SIZES, SLOW
 from streams.outcomes import BUILT, FAILED, FALLBACKS, HTTP_FALLBACKS, MISPLACED, NO_SOURCE, OUTCOMES, STAGES, SWAPS
 from streams.settings import Settings

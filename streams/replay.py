@@ -18,15 +18,15 @@ from inference.placements import DEFAULT
 from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
+from streams.behaviour.arrays import FoldedReplay
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
+from streams.behaviour.messages import PENDING_SESSIONS, RecentSessions
 from streams.behaviour.packed import PackedTransitions
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction, Recommendations, Search, occurred_ms
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, placements, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.learned import PENDING_SESSIONS, RecentSessions
-from streams.lessons import Lessons
 from streams.profiles.events import Event, Source
 from streams.settings import Settings
 
@@ -94,7 +94,7 @@ class Replay:
         for answers in self._batches(interactions, self._answer):
             yield from answers
 
-    def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[Lessons]:
+    def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[FoldedReplay]:
         """Fold interactions into their profiles and yield the queries to rank, in order, one batch at a time.
 
         Until the caller takes the next batch, `recommender` is in the state that it had when the batch's interactions
@@ -166,13 +166,13 @@ class Replay:
         produced_at = [each.occurred_at for each in interactions]
         return self._engine.compose(folded, work.lists, produced_at, self._budgets)
 
-    def _fold(self, interactions: Sequence[Interaction]) -> Lessons:
+    def _fold(self, interactions: Sequence[Interaction]) -> FoldedReplay:
         work, store = self._begin(interactions, repeat(True))
-        lessons = self._engine.learn(work.events, work.stored)
-        store(lessons.profiles)
-        self._trending.add(lessons.trends, lessons.purchases)
-        self.learned.observe(lessons.transitions, lessons.sessions)
-        return lessons
+        folded = self._engine.fold_for_replay(work.events, work.stored)
+        store(folded.profiles)
+        self._trending.add(folded.trends, folded.purchases)
+        self.learned.observe(folded.transitions, folded.sessions)
+        return folded
 
     def _begin(
         self, interactions: Sequence[Interaction], ranked: Iterable[bool]

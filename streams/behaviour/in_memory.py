@@ -7,8 +7,8 @@ from typing import Protocol
 
 from inference.types import ItemNeighbours, SessionItems
 from streams.behaviour.cooccurrence import CooccurrenceRules, fold_packed, neighbours_of_all
+from streams.behaviour.messages import RecentSessions
 from streams.behaviour.packed import PackedTransitions
-from streams.learned import RecentSessions
 
 AT_ONCE = 64
 """Items whose states are unpacked together."""

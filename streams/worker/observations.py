@@ -10,9 +10,9 @@ from inference.types import Item, Vector
 from streams.assets.fields import ITEM, REFUSED
 from streams.assets.profile import ROBOT, UNKNOWN_ITEM, Observation, Stream
 from streams.batch import Folded
+from streams.behaviour.messages import UNLEARNED
 from streams.contracts.messages import PRODUCER_HEADER
 from streams.errors import InvalidEvent
-from streams.learned import UNLEARNED
 from streams.outcomes import OK
 from streams.profiles.teaching import BY_ROBOT
 from streams.worker.delivery import timestamp_ms

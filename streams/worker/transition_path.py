@@ -16,10 +16,10 @@ from faust.types import Message
 
 from inference.retrieval.sources import BASKET, OWN, SESSIONS
 from inference.types import SessionItems
+from streams.behaviour.messages import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
 from streams.contracts.internal import ItemTransition
 from streams.kafka.producer import Record, partition_of
-from streams.learned import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.protection import Cipher
 from streams.settings import Settings
 from streams.worker.delivery import Delivered, Delivery

@@ -176,7 +176,7 @@ def test_a_kernel_belongs_to_the_layer_of_its_caller() -> None:
         ("open (streams/protection.py)", "profile"),
         ("compose (streams/engine.py)", "encode the list"),
         ("add (streams/items/trending.py)", "trends and behaviour"),
-        ("item_transition (streams/learned.py)", "trends and behaviour"),
+        ("item_transition (streams/behaviour/messages.py)", "trends and behaviour"),
         ("publish (streams/worker/cooccurrence_path.py)", "trends and behaviour"),
         ("send (streams/kafka/producer.py)", "produce"),
         ("flush (streams/worker/checkpoint.py)", "in flight and metrics"),

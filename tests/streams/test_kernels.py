@@ -13,7 +13,7 @@ LIST_MODULES = "import sys; from importlib import import_module; from streams.ke
     "[import_module(each) for each in MODULES]; print(*sys.modules)"
 )
 
-REPLAY_KERNELS = {"streams.lesson_kernels"}
+REPLAY_KERNELS = {"streams.behaviour.array_kernels"}
 """Kernels that only a replay calls: `streams.replay` imports them, and compiles them with the others."""
 
 

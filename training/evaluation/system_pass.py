@@ -13,7 +13,7 @@ from inference.queries import QueryBatch
 from inference.ranking.lists import RankedRows
 from inference.retrieval.shortlists import Shortlists
 from inference.types import stable_key
-from streams.lessons import Lessons
+from streams.behaviour.arrays import FoldedReplay
 from streams.replay import Replay, reporting
 from training.evaluation.ablation import joined, without
 from training.evaluation.baseline_pass import Ranking
@@ -160,7 +160,7 @@ class SystemPass:
             user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
             self._arrivals[position] = self._replay.arrive(user_id, at_ms)
 
-    def _queries(self, folded: Lessons, position: int, places: Sequence[int]) -> QueryBatch:
+    def _queries(self, folded: FoldedReplay, position: int, places: Sequence[int]) -> QueryBatch:
         """Return the queries of the placement's lists, which are not longer than those that are measured."""
         if self._cases.arrival:
             queries = QueryBatch.joined([self._arrivals[position + place] for place in places])

@@ -18,12 +18,12 @@ from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.types import Item, stable_key
+from streams.behaviour.messages import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import FORWARDED_HEADER, Recommendations
 from streams.items.trending import Trending
-from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.profiles import codec
 from streams.protection import Pseudonyms

@@ -24,6 +24,7 @@ from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import SHORT_TERM
 from inference.retrieval.vectors import quantise
 from inference.types import Vector
+from streams.behaviour.messages import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.internal import ItemVector
@@ -31,7 +32,6 @@ from streams.contracts.messages import Interaction, ModelRef, Recommendations, S
 from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.placements import DEFAULT_EVENTS, Placements
 from streams.profiles.events import Event, Source

@@ -10,11 +10,11 @@ from faust.types import Message
 
 from inference.types import SessionItems
 from inference.types import stable_key as shopper_key
+from streams.behaviour.messages import ActionContext, session_items
 from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import FORWARDED_HEADER, Forget, ForgetReceipt, Interaction, Search
 from streams.kafka.producer import partition_of
-from streams.learned import ActionContext, session_items
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.privacy_path import PrivacyPath

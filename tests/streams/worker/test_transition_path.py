@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from inference.types import SessionItems
+from streams.behaviour.messages import RecentSessions
 from streams.contracts import serde
 from streams.contracts.internal import ItemTransition
 from streams.kafka.producer import BatchProducer
-from streams.learned import RecentSessions
 from streams.metrics import Metrics
 from streams.settings import load_settings
 from streams.worker.delivery import Delivery

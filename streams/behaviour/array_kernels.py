@@ -1,4 +1,4 @@
-"""Item transitions of folded events as arrays, compiled. `streams.learned` has the same as messages."""
+"""Item transitions of folded events as arrays, compiled. `streams.behaviour.messages` has the same as messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba import float64, int64, types, uint64
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.cooccurrence_fold import TRANSITION
 from inference.types import Keys
-from streams.learned import TIED
+from streams.behaviour.messages import TIED
 from streams.profiles.batch import ANSWER, EVENT
 
 Integers = npt.NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""The lessons of a batch of folded events for other shoppers: item transitions, sessions, and trends. No I/O.
+"""Behaviour of a batch of folded events, as messages: item transitions, sessions, and trends. No I/O.
 
 Transitions and sessions come from the profile after the action was folded. So a replay gives the same transition,
 unless the shopper has acted on the same items again meanwhile.
@@ -42,7 +42,7 @@ UNLEARNED = {REPEATED: "repeat", BY_ROBOT: "robot"}
 """Reasons why others learn nothing from an event."""
 
 
-def learned(
+def transitions_and_sessions(
     events: Sequence[Event], answers: AnswerBatch, catalogue: LiveCatalogue, shopper_key: Callable[[str], int]
 ) -> tuple[list[ItemTransition], list[SessionItems]]:
     """Return the item transitions of the actions, and their sessions.

@@ -1,4 +1,4 @@
-"""The lessons of a replay equal those of the messages that workers publish."""
+"""The behaviour of a replay equals the messages that workers publish."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval.vectors import quantise
+from streams.behaviour.messages import RecentSessions
 from streams.behaviour.packed import PackedTransitions
 from streams.contracts.internal import ItemVector
 from streams.engine import Engine, EngineOptions
 from streams.items.live import LiveCatalogue
-from streams.learned import RecentSessions
 from streams.profiles.events import Event
 from tests.streams.engines import MODEL, event
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, act, at, item_of, search, unit_vector
@@ -64,26 +64,26 @@ def history(drawn: list[tuple[str, str, int, int, str | None, bool]]) -> list[Ev
 
 @pytest.mark.kernel
 @given(st.lists(ACTIONS, min_size=1, max_size=40))
-def test_lessons_equal_those_of_messages(drawn: list[tuple[str, str, int, int, str | None, bool]]) -> None:
+def test_arrays_equal_the_messages(drawn: list[tuple[str, str, int, int, str | None, bool]]) -> None:
     own, events = engine(), history(drawn)
-    folded, lessons = own.fold(events, [None] * 3), own.learn(events, [None] * 3)
-    assert lessons.profiles == folded.profiles
-    assert lessons.queries.records.tobytes() == folded.queries.records.tobytes()
-    assert lessons.queries.texts == folded.queries.texts
+    folded, arrays = own.fold(events, [None] * 3), own.fold_for_replay(events, [None] * 3)
+    assert arrays.profiles == folded.profiles
+    assert arrays.queries.records.tobytes() == folded.queries.records.tobytes()
+    assert arrays.queries.texts == folded.queries.texts
     expected = PackedTransitions.of(folded.transitions)
     for name in PackedTransitions._fields:
-        ours, theirs = getattr(lessons.transitions, name), getattr(expected, name)
+        ours, theirs = getattr(arrays.transitions, name), getattr(expected, name)
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
     kept, all_of_them = RecentSessions(), RecentSessions()
-    for session in lessons.sessions:
+    for session in arrays.sessions:
         kept.observe(session)
     for session in folded.sessions:
         all_of_them.observe(session)
     assert kept.take_changed() == all_of_them.take_changed()
-    for one, other in zip(lessons.trends, folded.trends, strict=True):
+    for one, other in zip(arrays.trends, folded.trends, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert lessons.purchases == folded.purchases
+    assert arrays.purchases == folded.purchases
 
 
 def test_items_of_one_time_and_searches_teach() -> None:
@@ -91,9 +91,9 @@ def test_items_of_one_time_and_searches_teach() -> None:
         ("search", "a", 0, 0, None, False), ("view", "a", 900, 0, None, False), ("view", "b", 900, 0, None, False),
         ("view", "not served", 0, 0, None, False), ("view", "c", 0, 0, None, False),
     ])  # fmt: skip
-    lessons = engine().learn(events, [None] * 3)
-    assert lessons.transitions.records["query"].any()
-    assert bytes(lessons.transitions.texts).startswith(b"a")
+    arrays = engine().fold_for_replay(events, [None] * 3)
+    assert arrays.transitions.records["query"].any()
+    assert bytes(arrays.transitions.texts).startswith(b"a")
     # b, c and the item that is not served have one time: b and c come after each other, both ways.
-    assert len(lessons.transitions.keys) > 4
-    assert len(lessons.sessions) == 1
+    assert len(arrays.transitions.keys) > 4
+    assert len(arrays.sessions) == 1

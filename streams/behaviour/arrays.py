@@ -1,6 +1,6 @@
-"""The lessons of a batch of folded events as arrays: what a replay learns, without a message for each event. No I/O.
+"""Behaviour of a batch of folded events as arrays, for a replay: no message for each event. No I/O.
 
-`streams.learned` makes the same lessons as the messages that workers publish.
+`streams.behaviour.messages` makes the same as the messages that workers publish.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy.typing as npt
 from inference.kernels.cooccurrence_fold import TRANSITION
 from inference.queries import QueryBatch
 from inference.types import SessionItems
+from streams.behaviour.array_kernels import Actions, Output, write_transitions
+from streams.behaviour.messages import FEWEST_ITEMS, SHOPPER_MARK, purchases, remembered, session_name_key, trends
 from streams.behaviour.packed import PackedTransitions, packed_query, partition_key
 from streams.items.live import LiveCatalogue
 from streams.items.trend_counts import PurchaseCounts, TrendIncrements
-from streams.learned import FEWEST_ITEMS, SHOPPER_MARK, purchases, remembered, session_name_key, trends
-from streams.lesson_kernels import Actions, Output, write_transitions
 from streams.profiles.batch import DUPLICATE, SEARCH, AnswerBatch, texts_of
 from streams.profiles.events import Event, PackedEvents
 from streams.profiles.teaching import BY_ROBOT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
+class FoldedReplay:
     """Result of folding a batch of events, for a replay.
 
     Attributes:
@@ -45,11 +45,11 @@ class Lessons:
     purchases: PurchaseCounts
 
 
-def lessons(
+def behaviour_arrays(
     events: Sequence[Event], packed: PackedEvents, answers: AnswerBatch, catalogue: LiveCatalogue,
     shopper_key: Callable[[str], int], trends_events_per_day: int,
 ) -> tuple[PackedTransitions, list[SessionItems], TrendIncrements, PurchaseCounts]:  # fmt: skip
-    """Return the lessons of events.
+    """Return the transitions, sessions, trends and purchases of events.
 
     Args:
         events: the folded events.

@@ -7,6 +7,7 @@ import pytest
 
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
+from streams.behaviour.messages import RecentSessions
 from streams.contracts.internal import ItemTransition
 from streams.contracts.serde import (
     decode_session,
@@ -15,7 +16,6 @@ from streams.contracts.serde import (
     recommendation_id,
 )
 from streams.engine import Engine
-from streams.learned import RecentSessions
 from streams.profiles.events import Source
 from tests.streams.engines import composed, engine, event, observe
 from tests.streams.shoppers import NOW_MS, RULES, SourcedInteraction, act, at, search
