@@ -89,12 +89,13 @@ def pace_metadata(client: Any) -> None:
     update = client._metadata_update
     is_complete = True
 
-    async def pause_and_update(cluster: Any, topics: Collection[str]) -> bool:
+    async def pause_and_update(cluster: Any, topics: Collection[str] | None) -> bool:
         nonlocal is_complete
         if not is_complete:
             await asyncio.sleep(METADATA_PAUSE_S)
         is_updated: bool = await update(cluster, topics)
-        is_complete = is_updated and all(_has_leaders(cluster, topic) for topic in topics)
+        # Without topics, the request is for all of them, and none can be missing.
+        is_complete = is_updated and all(_has_leaders(cluster, topic) for topic in topics or ())
         return is_updated
 
     client._metadata_update = pause_and_update

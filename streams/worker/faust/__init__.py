@@ -12,8 +12,8 @@ consumer.py
     Private: `_read_offset`, `_committed_offset`. Test: `integration/test_recovery.py`, `integration/test_readiness.py`.
     A message is handed to its agent without four tasks (robinhood/faust#563). Test: `faust/test_consumer.py`.
     A fetch lasts 200 ms at most, not 1.5 s. Private: aiokafka's `_fetch_max_wait_ms`. Test: `faust/test_monitor.py`.
-    The client pauses before it repeats an empty fetch or asks again for metadata that lacked something; see
-    `streams/kafka/clients.py`. Private: aiokafka's `_fetcher._proc_fetch_request`, `_client._metadata_update`.
+    The client pauses before it repeats an empty fetch; see `streams/kafka/clients.py`. Private: aiokafka's
+    `_fetcher._proc_fetch_request`.
     Test: `tests/streams/kafka/test_clients.py`.
     The worker can join its group again, with new metadata. Private: aiokafka's `_coordinator.request_rejoin`,
     `_coordinator.generation`, `_client`. Test: `integration/test_frozen_worker.py`, `integration/test_readiness.py`.

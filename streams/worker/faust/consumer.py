@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
 
-from streams.kafka.clients import READ_COMMITTED, pace
+from streams.kafka.clients import EMPTY_FETCH_PAUSE_S, READ_COMMITTED, pace_fetches
 from streams.worker.faust.client import patch_client, patch_coordinator, patch_fetcher
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Start the client and patch its fetcher and its coordinator."""
         await super().on_start()
-        pace(self._consumer)
+        pace_fetches(self._consumer._fetcher, EMPTY_FETCH_PAUSE_S)
         patch_fetcher(self._consumer._fetcher, self._pause_s)
         patch_coordinator(self._consumer._coordinator, self.app.lease)
         patch_client(self._consumer._client, self.app.health.kafka_answered)

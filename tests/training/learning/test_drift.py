@@ -79,11 +79,13 @@ def test_a_publication_is_no_drift(folder: Path, bundle: Bundle) -> None:
         # The reference begins with the version. Before the recent period it has no lists at first.
         assert isnan(metric(loop, "ndcg", period="reference")) == (hour < 32)
     assert outcomes(loop) == {PUBLISHED: 1}
-    # A change after that is found.
+    # A change after that is found. A refit to it may end the drift.
+    found = []
     for hour in range(40, 46):
         fill(loop, "popularity", [hour])
         loop.advance()
-    assert metric(loop, "drift") == 1
+        found.append(metric(loop, "drift"))
+    assert 1 in found
 
 
 def test_the_time_of_a_version_is_that_of_its_publication_or_of_the_first_check(folder: Path, bundle: Bundle) -> None:
