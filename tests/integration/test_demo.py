@@ -60,7 +60,7 @@ def test_every_event_is_answered_and_nothing_remains(tmp_path: Path) -> None:
 
 
 def test_the_producer_that_sends_wrong_data_is_named_and_not_counted(tmp_path: Path) -> None:
-    with start_demo(tmp_path, "--events", "1400", "--rate", "35", "--keep") as demo:
+    with start_demo(tmp_path, "--events", "1600", "--rate", "50", "--keep") as demo:
         try:
             summary = wrong_data_is_named(demo)
         finally:
@@ -68,7 +68,7 @@ def test_the_producer_that_sends_wrong_data_is_named_and_not_counted(tmp_path: P
         rest, _ = demo.communicate(timeout=60)
     # After and before the demo waits for the end.
     assert demo.returncode in (0, 128 + signal.SIGTERM), f"{summary} {rest}"
-    assert "1,400 sent, 1,400 answered, 0 unanswered" in summary
+    assert "1,600 sent, 1,600 answered, 0 unanswered" in summary
     assert "refused 0 data shop-app sends" in summary
     for wrong in ("unknown items", "broken messages", "prices out of range"):
         assert wrong in summary
