@@ -144,7 +144,8 @@ def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signa
     assert b"Traceback" not in errors, errors.decode()
     known = len(list(replays.glob("*.npz")))
     assert known >= 1
-    assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
+    # A SIGINT outside of the command, such as while Python ends, ends the process by the signal: a shell shows 130 too.
+    assert process.returncode in ((130, -signal.SIGINT) if signal_number == signal.SIGINT else (-signal.SIGKILL,))
     assert not (workspace.folder / "out" / "value.json").exists()
     # The same command again, in this process: starting three processes costs more than the replays.
     finished = workspace.value("out", "--only", parts)
