@@ -1,10 +1,12 @@
 """The start of a multilingual student: the layers of an English student, and a word table in its space.
 
 Both are BERT encoders of the same width. The student has the pieces of the English one (`merged.py`) with their rows,
-so at the start both have the same vectors of English texts. Training adds the other languages. A piece that is a word of a dictionary has the mean row of its translations, halfway to the row that ridge
-regression predicts from the teacher's word table; other pieces have the predicted row alone. The regression is fitted
-to the English pieces and the translated ones (Artetxe, Ruder & Yogatama 2020, doi:10.18653/v1/2020.acl-main.421, train
-such a table for a fixed encoder).
+so at the start both have the same vectors of English texts. Training adds the other languages.
+
+A piece that is a word of a dictionary has the mean row of its translations, halfway to the row that ridge regression
+predicts from the teacher's word table. Other pieces have the predicted row alone. The regression is fitted to the
+English pieces and the translated ones (Artetxe, Ruder & Yogatama 2020, doi:10.18653/v1/2020.acl-main.421, train such a
+table for a fixed encoder).
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def _heed_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize(("signal_number", "parts"), [(signal.SIGINT, "types,overlap"), (signal.SIGKILL, "types,fields")])
+@pytest.mark.parametrize(
+    ("signal_number", "parts"), [(signal.SIGINT, "types,overlap"), (signal.SIGKILL, "types,fields")]
+)
 def test_an_interrupted_run_continues(workspace: Workspace, signal_number: signal.Signals, parts: str) -> None:
     arguments = workspace.arguments("out", "--jobs", "2", "--only", parts)
     command = [sys.executable, "-m", "streams", *arguments]
