@@ -25,7 +25,7 @@ KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/str
 WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-2000 and not 255-2000 and not whole_catalogue \
 	and not snapshot_larger and not memory_is_bounded
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
-	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
+	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py settings.py)
 
 # The lock of the tests lacks torch, whose packages on PyPI include CUDA.
 TORCH := tests/training/distillation tests/training/sequence tests/training/evaluation/test_sasrec.py \

@@ -69,3 +69,12 @@ def test_every_command_and_option_of_the_page_exists(page: str) -> None:
 def test_every_target_of_make_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("target", ["test-fast", "test-kernels", "test-torch"])
+def test_the_tests_that_make_selects_exist(target: str) -> None:
+    command = ["make", "--dry-run", "--always-make", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = {word for word in done.stdout.split() if word.startswith("tests/")}
+    assert paths
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
