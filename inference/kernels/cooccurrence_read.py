@@ -238,11 +238,11 @@ def find_partners(
             lists.partners[first + at] = best
 
 
-@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)
-def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums) -> int:
-    """Read the lists of related `numbers` (n,), with weights at the time of the newest record times the list's scale.
+@kernel(types.int64(RECORDS, _numbers, _numbers, _numbers, _sums), allocates=False)
+def read_lists(records: RecordTable, numbers: Numbers, lists: Numbers, items: Numbers, weights: Sums) -> int:
+    """Read the lists of related `numbers` (n,), with their weights at the time of the newest record.
 
-    Write items and weights, list by list, and return how many there are.
+    Write the place of each list in `numbers`, its items and their weights, list by list; return how many there are.
     """
     index, bits = records.postings, records.bounds.bits
     # The newest record among all lists is found first, because weights add up only at one time.
@@ -261,6 +261,7 @@ def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numb
             slot = value >> bits
             factor = decay(records.owners[slot], records.owners[latest])
             items[count] = records.owners[slot]["item"]
-            weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
+            lists[count] = at
+            weights[count] = records.weights[slot, value - (slot << bits)] * factor
             count += 1
     return count

@@ -12,11 +12,16 @@ The source `clicked_near` backs off to the searches r most similar to q, which c
 words of q, as a share of the greatest possible score (`word_index.py`), so rare words in common make searches similar.
 With N = Σ_r sim(q, r) n(r), it scores items by
 
-    Σ_r sim(q, r) w(r, i) / (N + 1) / (1 + n(q))
+    Σ_r sim(q, r)² w(r, i) / (N + 1) / (1 + n(q))
 
-The last factor is the weight that similar searches keep beside n(q) actions after the search itself (shrinkage, as in
-the smoothing of Zhai & Lafferty 2004, doi:10.1145/984321.984322). Clicks of similar queries: Craswell & Szummer 2007,
-doi:10.1145/1277741.1277784.
+That is an item's share of the actions, times the similarity of their searches. The last factor is the weight that
+similar searches keep beside n(q) actions after the search itself (shrinkage, as in the smoothing of Zhai & Lafferty
+2004, doi:10.1145/984321.984322). Clicks of similar queries: Craswell & Szummer 2007, doi:10.1145/1277741.1277784.
+
+A similar search says nothing about the words that it lacks: what shoppers chose after "milk" is no answer to "oat milk"
+if the shop has oat milk. So if an item has all words of q, the items of similar searches count only if they have the
+words that the similar search lacks, at least half of them by weight, ln(items / items with the word). A word that no
+item has, such as a misspelled one, is ignored. A word that a fifth of the items has is not required.
 """
 
 from __future__ import annotations
@@ -49,19 +54,27 @@ NEAR_ENOUGH = 0.1
 """Least similarity of a search that counts, by all words and by the distinctive ones."""
 SHORTEST, FEWEST_DIGITS = 2, 3
 """Least length of a distinctive word, and of a distinctive number."""
-FREQUENT, FEWEST_SEARCHES = 0.2, 50
-"""Share of the searches from which on a word is not distinctive, such as "for", if there are so many searches."""
+FREQUENT, FEWEST_DOCUMENTS = 0.2, 50
+"""Share of the searches or items from which on a word is not distinctive, such as "for", if there are so many."""
 
 
 class ClickedItems(NamedTuple):
-    """Numbers of items (n,), which may repeat, their scores, (n,), and the weight of all actions behind them."""
+    """Items that shoppers acted on after some searches.
+
+    Attributes:
+        items: their numbers, which may repeat, int32 (n,).
+        scores: float64 (n,).
+        weight: the weight of all actions behind them.
+        lists: the place of each item's search among the given ones, int32 (n,).
+    """
 
     items: npt.NDArray[np.int32]
     scores: npt.NDArray[np.float64]
-    weight: float = 0.0
+    weight: float
+    lists: npt.NDArray[np.int32]
 
 
-NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
+NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0), 0.0, np.empty(0, dtype=np.int32))
 
 
 class Clicked:
@@ -158,44 +171,78 @@ class Clicked:
     def _is_distinctive(self, token: str) -> bool:
         if len(token) < (FEWEST_DIGITS if token.isdigit() else SHORTEST):
             return False
-        return len(self._index) < FEWEST_SEARCHES or self._index.documents_with(token) < FREQUENT * len(self._index)
+        return len(self._index) < FEWEST_DOCUMENTS or self._index.documents_with(token) < FREQUENT * len(self._index)
 
     def items_after(self, text: str) -> ClickedItems:
         """Return the items that shoppers acted on after a remembered search."""
         same = self._searches.find(np.array([search_key(text)], dtype=np.uint64))
         return self._items(same, np.ones(1)) if same[0] >= 0 else NONE_CLICKED
 
-    def items_near(self, text: str) -> ClickedItems:
+    def items_near(self, text: str, catalogue: Catalogue) -> ClickedItems:
         """Return the items that shoppers acted on after searches similar to a remembered one."""
-        known = self.items_after(text).weight
-        found = self._items(*self.similar_searches(text))
-        return found._replace(scores=found.scores / (ONE_ACTION + known))
+        searches, similarities = self.similar_searches(text)
+        found = self._items(searches, similarities)
+        if not len(found.items):
+            return found
+        scores = found.scores * similarities[found.lists] / (ONE_ACTION + self.items_after(text).weight)
+        # The actions on items that are left out stay in N: many of them say that the search is unlike the similar ones.
+        kept = self._has_missing_words(text, searches, found, catalogue)
+        return ClickedItems(found.items[kept], scores[kept], found.weight, found.lists[kept])
+
+    def _has_missing_words(
+        self, text: str, searches: npt.NDArray[np.int32], found: ClickedItems, catalogue: Catalogue
+    ) -> npt.NDArray[np.bool_]:
+        """Return for each item found whether it has half of the words of a search that the similar one lacks, (n,)."""
+        rows = catalogue.row_of[found.items]
+        required, present = np.zeros((2, len(rows)))
+        has_all = np.ones(len(catalogue.columns.keys), dtype=np.bool_)
+        for word in dict.fromkeys(words(text)):
+            having = catalogue.words.having(word)
+            if not len(having):
+                continue
+            has_word = np.zeros(len(has_all), dtype=np.bool_)
+            has_word[having] = True
+            has_all &= has_word
+            share = np.count_nonzero(has_word) / len(catalogue.words)
+            if share < FREQUENT or len(catalogue.words) < FEWEST_DOCUMENTS:
+                lacking = ~np.isin(searches, self._index.having(word))
+                weights = np.where(lacking[found.lists], -np.log(share), 0)
+                required += weights
+                # Row −1 stands for an item that the catalogue lacks, which is no hit whatever its score is.
+                present += np.where(has_word[rows], weights, 0)
+        return 2 * present >= required if has_all.any() else np.ones(len(rows), dtype=np.bool_)
 
     def _items(self, searches: npt.NDArray[np.int32], similarities: npt.NDArray[np.float64]) -> ClickedItems:
         """Return the items of some searches, given their numbers and similarities, (n,) each."""
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
-        items, weights = np.empty(most, dtype=np.int32), np.empty(most)
-        count = read_lists(table, searches, similarities, items, weights)
+        (lists, items), weights = np.empty((2, most), dtype=np.int32), np.empty(most)
+        count = read_lists(table, searches, lists, items, weights)
         if not count:
             return NONE_CLICKED
+        weights = weights[:count] * similarities[lists[:count]]
         # Sorted, because a sum of floats depends on the order.
-        total = float(np.sort(weights[:count]).sum())
-        return ClickedItems(items[:count], weights[:count] / (total + ONE_ACTION), total)
+        total = float(np.sort(weights).sum())
+        return ClickedItems(items[:count], weights / (total + ONE_ACTION), total, lists[:count])
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items that shoppers acted on after the same search."""
-        self.write(self.items_after, batch, catalogue, hits, place)
+        self.write(lambda text, _: self.items_after(text), batch, catalogue, hits, place)
 
     def write(
-        self, find: Callable[[str], ClickedItems], batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int
+        self,
+        find: Callable[[str, Catalogue], ClickedItems],
+        batch: QueryBatch,
+        catalogue: Catalogue,
+        hits: Hits,
+        place: int,
     ) -> None:
         """Write the items that `find` returns for the text of each search."""
         hits.counts[:, place] = 0
         results = catalogue.results(self._item_numbers, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
-                found = find(remembered_query(text))
+                found = find(remembered_query(text), catalogue)
                 write_votes(found.items, found.scores, self._item_numbers.votes, results, query)
 
 

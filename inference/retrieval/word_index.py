@@ -11,6 +11,7 @@ of its fields: the simple BM25F of Robertson, Zaragoza & Taylor 2004, doi:10.114
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from math import log
 from typing import NamedTuple
 
@@ -142,6 +143,12 @@ class SparseIndex:
         found = score_documents(search, self._document_norms(), self._scratch, documents, shares)
         return Matches(documents[:found], shares[:found])
 
+    def having(self, word: Word) -> Numbers:
+        """Return the documents that have a word: all tokens of one of its readings. They may repeat."""
+        return np.concatenate(
+            [reduce(np.intersect1d, [self._postings_of(token) >> BITS for token in reading]) for reading in word]
+        )
+
     def idf(self, token: str) -> float:
         """Return the inverse document frequency of a token."""
         having = self.documents_with(token)
@@ -237,6 +244,10 @@ class WordIndex:
     def search(self, text: str) -> Matches:
         """Return the rows with any of the query's words, and BM25 as a share of the greatest possible score."""
         return self._index.search(words(text))
+
+    def having(self, word: Word) -> Numbers:
+        """Return the rows of the items that have a word. They may repeat."""
+        return self._index.having(word)
 
 
 def _texts(item: Item) -> dict[str, str]:

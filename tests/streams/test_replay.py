@@ -156,3 +156,21 @@ def test_a_repeated_query_is_encoded_once(settings: Settings, bundle: Bundle, mo
     assert encoded == ["red tea", "tea"]
     for vectors in folded.queries.vectors[:2]:
         assert np.array_equal(vectors[SEARCH], quantise(expected))
+
+
+def test_a_search_for_oat_milk_lists_oat_milk_before_the_milk_that_others_chose(
+    settings: Settings, bundle: Bundle
+) -> None:
+    titles = ("Whole milk 1 l", "Oat milk 1 l", "Oat flakes 500 g", "Skimmed milk 1 l", "Butter 250 g", "Green tea")
+    catalogue = [Item(item_id=f"g{number}", title=title, category=("Food",)) for number, title in enumerate(titles)]
+    replay = Replay(settings, bundle, encode_catalogue(bundle, catalogue))
+    log: list[Interaction] = []
+    for number in range(60):
+        at_ms, user = NOW_MS + number * 60 * SECOND, f"u{number}"
+        query, item = ("oats", "g2") if number % 4 == 0 else ("milk", "g0")
+        log += [search(query, at_ms, user_id=user), act("purchase", item, at_ms + SECOND, user_id=user)]
+    end_ms = NOW_MS + 61 * 60 * SECOND
+    log += [search("milk", end_ms, user_id="new-1"), search("oat milk", end_ms + SECOND, user_id="new-2")]
+    *_, after_milk, after_oat_milk = replay.recommend(log)
+    assert after_milk.items[0].item_id == "g0"
+    assert after_oat_milk.items[0].item_id == "g1"

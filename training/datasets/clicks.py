@@ -147,7 +147,8 @@ def _search(visit: _Visit, query: _Query, draw: np.random.Generator) -> None:
     wanted = -1
     if query.favourites and draw.random() < query.focus:
         wanted = query.favourites[draw.choice(len(query.favourites), p=query.odds)]
-    visit.search(_typed(query, wanted, draw), 20 + int(draw.integers(60)))
+    typed, wanted = _typed(query, wanted, draw)
+    visit.search(typed, 20 + int(draw.integers(60)))
     for place in _page(len(query.items), draw):
         grade = query.grades[place]
         attraction = ATTRACTION[grade] if wanted < 0 else WANTED if place == wanted else UNWANTED
@@ -179,19 +180,22 @@ def _page(graded: int, draw: np.random.Generator) -> Iterator[int]:
             yield other
 
 
-def _typed(query: _Query, wanted: int, draw: np.random.Generator) -> str:
-    """Return the query as a shopper types it."""
+def _typed(query: _Query, wanted: int, draw: np.random.Generator) -> tuple[str, int]:
+    """Return the query as a shopper types it, and the place of the item that the shopper wants, -1 for any.
+
+    A shopper who adds a word of an item wants this item.
+    """
     chance = draw.random()
     plain, other, short = query.spellings
     if chance < MISSPELLED:
-        return other
+        return other, wanted
     if chance < MISSPELLED + SHORT_FORM:
-        return short
+        return short, wanted
     if chance < MISSPELLED + SHORT_FORM + LONGER and query.favourites:
         place = wanted if wanted >= 0 else query.favourites[int(draw.integers(len(query.favourites)))]
-        added = query.added[place]
-        return f"{plain} {added[int(draw.integers(len(added)))]}" if added else plain
-    return plain
+        if added := query.added[place]:
+            return f"{plain} {added[int(draw.integers(len(added)))]}", place
+    return plain, wanted
 
 
 def _queries(items: Sequence[Item], graded: Sequence[Judgement], draw: np.random.Generator) -> list[_Query]:

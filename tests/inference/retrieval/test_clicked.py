@@ -6,10 +6,12 @@ from itertools import product
 
 import pytest
 
-from inference.retrieval.clicked import WIDTH, Clicked, ClickedNear
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.clicked import FEWEST_DOCUMENTS, WIDTH, Clicked, ClickedNear
 from inference.retrieval.sources import CandidateSource
-from inference.types import Query
-from tests.inference.catalogues import NUMBERS
+from inference.retrieval.vectors import quantise
+from inference.types import Item, Query
+from tests.inference.catalogues import DIM, NUMBERS, unit_vectors
 from tests.inference.retrieval.by_hand import item, proposed
 
 pytestmark = pytest.mark.kernel
@@ -63,7 +65,56 @@ def test_an_item_with_almost_all_clicks_of_a_search_comes_first_whatever_similar
     assert proposed(clicked, Query(text="ps4 pro")) == pytest.approx({"1": 98 / 101, "2": 2 / 101})
     # Similar searches have 2,700 actions, but the search itself has 100.
     assert proposed(near, Query(text="ps4 pro"))["3"] < 1 / 101
-    assert proposed(near, Query(text="ps4 pro black"))["3"] > 0.9
+
+
+def test_similar_searches_count_by_their_similarity_however_many_actions_they_have() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 999.0, queries={"milk": 900.0}), item(2, 99.0, queries={"bread": 90.0})])
+    similarity = near_similarity(clicked, "oat milk")
+    assert 0 < similarity < 0.5
+    assert proposed(near, Query(text="oat milk")) == pytest.approx({"1": similarity}, rel=0.01)
+
+
+GROCERIES = (
+    "Whole milk", "Oat flakes", "Milk of oats", "Oat bread", "Butter", "燕麦牛奶", "牛奶", "Oat bread, butter, jam",
+)  # fmt: skip
+
+
+def shop(*titles: str) -> Catalogue:
+    catalogue = Catalogue(DIM, numbers=NUMBERS)
+    for number, title in enumerate(titles, start=1):
+        catalogue.upsert(Item(item_id=str(number), title=title), quantise(unit_vectors(1))[0])
+    return catalogue
+
+
+@pytest.mark.parametrize(
+    ("known", "typed", "found"),
+    [
+        pytest.param("milk", "oat milk", "38", id="a word that some items have"),
+        pytest.param("milk", "milks, oats", "38", id="in any form and order"),
+        pytest.param("bread", "oat bread, jam", "8", id="less than half of the words"),
+        pytest.param("牛奶", "燕麦 牛奶", "6", id="Chinese"),
+        pytest.param("milk", "good milk", "13568", id="a word that no item has"),
+        pytest.param("milk", "butter milk", "13568", id="no item has all words"),
+        pytest.param("oat milk", "milk", "13568", id="the similar search lacks nothing"),
+        pytest.param("milk", "milk", "", id="the same search"),
+    ],
+)
+def test_items_after_a_similar_search_must_have_the_words_that_it_lacks(known: str, typed: str, found: str) -> None:
+    clicked, near = sources()
+    clicked.learn([item(int(number), 99.0, queries={known: 90.0}) for number in "13568"])
+    clicked.learn([item(9, 99.0, queries={f"chair{number}": 3.0 for number in range(20)})])
+    assert "".join(sorted(proposed(near, Query(text=typed), catalogue=shop(*GROCERIES)))) == found
+
+
+def test_a_word_that_a_fifth_of_the_items_has_is_not_required() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 99.0, queries={"milk": 90.0}), item(2, 99.0, queries={"chair": 90.0})])
+    titles = [f"Item {number}" for number in range(2, FEWEST_DOCUMENTS + 2)]
+    for others, found in ((0.1, []), (0.3, ["1"])):
+        oats = round(others * len(titles))
+        catalogue = shop("Whole milk", "Oat milk", *(f"{title} oat" for title in titles[:oats]), *titles[oats:])
+        assert list(proposed(near, Query(text="oat milk"), catalogue=catalogue)) == found
 
 
 def test_a_search_that_few_made_leaves_weight_to_similar_ones() -> None:
@@ -71,8 +122,9 @@ def test_a_search_that_few_made_leaves_weight_to_similar_ones() -> None:
     clicked.learn([item(1, 9.0, queries={"usb cable": 1.0}), item(2, 9.0, queries={"usb cable long": 9.0})])
     alone = Clicked(NUMBERS)
     alone.learn([item(2, 9.0, queries={"usb cable long": 9.0})])
-    weight, similar = 9.0 * near_similarity(clicked, "usb cable"), proposed(near, Query(text="usb cable"))
-    assert similar == pytest.approx({"2": weight / (weight + 1) / 2})
+    similarity, similar = near_similarity(clicked, "usb cable"), proposed(near, Query(text="usb cable"))
+    weight = 9.0 * similarity
+    assert similar == pytest.approx({"2": similarity * weight / (weight + 1) / 2})
 
 
 def near_similarity(clicked: Clicked, text: str) -> float:

@@ -71,6 +71,18 @@ def test_clicks_depend_on_grade_and_position_and_some_queries_have_a_favourite(l
     assert max(shares) > 0.6
 
 
+def test_a_shopper_who_adds_a_word_wants_the_item_that_has_it() -> None:
+    items = [Item(item_id=each.item_id, title=f"{each.item_id[:-2]} no{each.item_id[-1]}") for each in ITEMS]
+    added: dict[str | None, str] = {}
+    clicks = Counter[bool]()
+    for each in interactions(items, GRADED, SIZE, seed=3):
+        if isinstance(each, Search):
+            added[each.session_id] = each.query.partition(" no")[2]
+        elif isinstance(each, Click) and added[each.session_id]:
+            clicks[each.item_id.endswith(added[each.session_id])] += 1
+    assert clicks[True] > 4 * clicks[False]
+
+
 def test_spellings() -> None:
     assert short_form("usb c cable") == "ucc"
     text = misspelled("phone charger", np.random.default_rng(0))
