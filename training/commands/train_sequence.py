@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,12 +152,12 @@ def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:
     from training.sequence.train import Plan
 
     torch.set_num_threads(options.threads)
+    plan = Plan(epochs=options.epochs, seed=options.seed)
     if options.content_only or len(shops) > 1:
-        # A projection that is learned in some shops loses what distinguishes the items of another one.
-        shape, rate = Shape(width=max(options.width, 128), frozen=True, dropout=0.3), 1e-3
+        shape = Shape(width=max(options.width, 128), transferable=True, dropout=0)
+        plan = replace(plan, rate=0.02, decay=0, batch=32, equal=True)
     else:
-        shape, rate = Shape(width=options.width, residual=True, forget=0.2, dropout=0.3), 2e-3
-    plan = Plan(epochs=options.epochs, rate=rate, seed=options.seed)
+        shape = Shape(width=options.width, residual=True, forget=0.2, dropout=0.3)
     work = options.work or options.output.with_name(f"{options.output.name}.work")
     with phases() as start_phase:
         return fit(shops, Options(shape=shape, plan=plan, held_out=options.held_out), work, start_phase)

@@ -84,7 +84,7 @@ def fit(shops: Sequence[ShopEvents], options: Options, work: Path, start_phase: 
     parts = [_part(shop, None, options.horizon) for shop in shops]
     model = new_model(shops, options)
     trainer = Trainer(model, parts, plan, work / "all.pt", digest)
-    advance = start_phase("Training on all events", _actions(parts) * plan.epochs)
+    advance = start_phase("Training on all events", _actions(parts, plan) * plan.epochs)
     for _ in trainer.epochs(advance):
         pass
     return Fitted(model.eval(), best + 1, found[best])
@@ -95,7 +95,7 @@ def new_model(shops: Sequence[ShopEvents], options: Options) -> SequenceModel:
     torch.manual_seed(options.plan.seed)
     vectors = torch.cat([shop.vectors for shop in shops])
     model = SequenceModel(options.shape, vectors.shape[1], shops[0].given.items)
-    if options.shape.frozen:
+    if options.shape.transferable:
         model.keep_projection(principal_axes(vectors, options.shape.width))
     return model
 
@@ -122,8 +122,9 @@ def _choose(
         found.append(tuple(quality(model, s.vectors, s.given, end, options.measured) for s, end in measured))
         _write(record, found)
 
-    advance = start_phase("Choosing the epochs", _actions(parts) * options.plan.epochs)
-    advance(_actions(parts) * trainer.done)
+    epoch = _actions(parts, options.plan)
+    advance = start_phase("Choosing the epochs", epoch * options.plan.epochs)
+    advance(epoch * trainer.done)
     # A run that was killed while it measured an epoch has a checkpoint of the epoch, but not its figures.
     if len(found) == trainer.done - 1:
         measure()
@@ -162,8 +163,10 @@ def _part(shop: ShopEvents, end: int | None, horizon: int) -> Shop:
     return Shop(given, targets(given, horizon), shop.vectors)
 
 
-def _actions(parts: Sequence[Shop]) -> int:
-    return sum(len(part.given) for part in parts)
+def _actions(parts: Sequence[Shop], plan: Plan) -> int:
+    """Return about how many actions an epoch has."""
+    sizes = [len(part.given) for part in parts]
+    return min(sizes) * len(sizes) if plan.equal else sum(sizes)
 
 
 def _digest(shops: Sequence[ShopEvents]) -> str:

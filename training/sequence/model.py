@@ -22,6 +22,9 @@ from inference.queries import ACTIONS, RECENT
 
 SHARPEST = 30.0
 """Greatest factor of a cosine in the logits."""
+RATIOS, SHARES = (0.3, 0.8), (0.8, 0.2)
+"""Start of the attention, for the first head and for each other one: the ratio of the weights of an action and of the
+next newer one. The shares of the first head and of all others together in the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,10 @@ class Shape:
         hidden: units of the feed-forward layer.
         residual: whether each item of the shop has a residual.
         dropout: dropout rate.
-        frozen: whether the projection of items keeps its first values, see `principal_axes`.
         forget: share of the items whose residual is left out of a batch, so that content is learned as well.
+        transferable: whether the model is for other shops: only the biases of the attention and the weights of its
+            heads are trained. An output is a weighted mean of the newest items. The projection is given, see
+            `principal_axes`.
     """
 
     width: int = 64
@@ -45,8 +50,8 @@ class Shape:
     hidden: int = 128
     residual: bool = False
     dropout: float = 0.2
-    frozen: bool = False
     forget: float = 0.0
+    transferable: bool = False
 
 
 class Windows(NamedTuple):
@@ -84,6 +89,11 @@ def visible(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
     return seen & (ranks < RECENT), ranks.clamp(max=RECENT - 1)
 
 
+def _starts(heads: int) -> torch.Tensor:
+    """Return for each head its place in RATIOS and SHARES."""
+    return torch.arange(heads).clamp(max=1)
+
+
 class Block(nn.Module):  # type: ignore[misc]
     """One block: each action attends to the visible ones, then a feed-forward layer."""
 
@@ -94,7 +104,8 @@ class Block(nn.Module):  # type: ignore[misc]
         self.norm = nn.LayerNorm(width)
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.ranks = nn.Parameter(torch.zeros(shape.heads, RECENT))
+        # With equal weights of all ranks, the first epochs would learn no more than that newer actions count more.
+        self.ranks = nn.Parameter(torch.tensor(RATIOS)[_starts(shape.heads), None].log() * torch.arange(RECENT))
         self.gaps = nn.Parameter(torch.zeros(shape.heads, GAPS))
         self.norm_too = nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
@@ -148,21 +159,35 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
         self.leave = nn.Linear(width, width)
         self.drop = nn.Dropout(shape.dropout)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
-        if shape.frozen:
-            self.project.requires_grad_(False)
         # The items themselves, weighted by the attention of the last block, are added to the output. So an untrained
         # model looks for items like the newest ones.
-        self.skip = nn.Parameter(torch.full((shape.heads,), 1 / shape.heads))
+        starts = _starts(shape.heads)
+        self.skip = nn.Parameter(torch.tensor(SHARES)[starts] / starts.bincount()[starts])
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
+        if shape.transferable:
+            self._train_attention_alone()
+        # The logit of the share of targets that their popularity explains, see `loss_of`.
+        self.popular = nn.Parameter(torch.zeros(())) if shape.transferable else None
 
     @property
     def scale(self) -> torch.Tensor:
         """The factor of a cosine in the logits."""
         return self.log_scale.exp().clamp(max=SHARPEST)
 
+    def _train_attention_alone(self) -> None:
+        """Keep the weights that read what an item is: what they learn in one shop is wrong in another one."""
+        block = self.blocks[-1]
+        for each in self.parameters():
+            each.requires_grad_(False)
+        for each in (block.ranks, block.gaps, self.skip, self.log_scale):
+            each.requires_grad_(True)
+        # Without a query the attention depends on ranks and times alone.
+        nn.init.zeros_(block.query.weight)
+        nn.init.zeros_(block.query.bias)
+
     def keep_projection(self, axes: torch.Tensor) -> None:
-        """Project items by `axes`, (width, dim), for a model whose projection is frozen."""
+        """Project items by `axes`, (width, dim), for a transferable model."""
         with torch.no_grad():
             self.project.weight.copy_(axes)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.functional import logsigmoid
 
 from inference.errors import DataError
 from training.sequence.histories import WINDOW, Histories, Integers, Targets
@@ -34,7 +35,8 @@ class Plan:
     """The settings of a training.
 
     `negatives` is the number of uniform negatives beside the targets of the batch; shops with at most `exact` items use
-    the softmax over all items. `decay` is that of the matrices. Biases and the residuals of items have none.
+    the softmax over all items. `decay` is that of the matrices. Biases and the residuals of items have none. With
+    `equal`, an epoch has as many batches of each shop as the shop with the fewest has.
     """
 
     epochs: int = 20
@@ -43,6 +45,7 @@ class Plan:
     batch: int = 64
     negatives: int = 1024
     exact: int = 6000
+    equal: bool = False
     seed: int = 0
 
 
@@ -122,17 +125,35 @@ class Sampler:
 
 
 def loss_of(model: SequenceModel, shop: Shop, batch: Batch, plan: Plan, frequency: torch.Tensor) -> torch.Tensor:
-    """Return the mean loss of the batch's targets. `frequency` is each item's share of the targets, (items,)."""
-    table = model.items(shop.vectors)
-    outputs = model(table, batch.windows).flatten(0, 1)
+    """Return the mean loss of the batch's targets. `frequency` is each item's share of the targets, (items,).
+
+    A transferable model explains a target by the newest items or by the target's popularity, whichever fits better: a
+    mixture, whose share of popular targets is learned. Otherwise the many targets that are unlike the newest items
+    would blur the attention until it prefers what is popular in the shop.
+    """
     rows, inverse = batch.places.unique(return_inverse=True)
-    outputs = outputs[rows] * model.scale
-    count = max(len(rows), 1)
+    logs = _log_probabilities(model, shop, batch, (rows, inverse), plan, frequency)
+    if model.popular is not None:
+        by_items = logsigmoid(-model.popular) + logs
+        logs = torch.logaddexp(by_items, logsigmoid(model.popular) + frequency[batch.items].log())
+    return -(batch.weights * logs).sum() / max(len(rows), 1)
+
+
+def _log_probabilities(
+    model: SequenceModel,
+    shop: Shop,
+    batch: Batch,
+    places: tuple[torch.Tensor, torch.Tensor],
+    plan: Plan,
+    frequency: torch.Tensor,
+) -> torch.Tensor:
+    """Return the logarithm of the probability of each target. `places` are distinct, with their inverse."""
+    rows, inverse = places
+    table = model.items(shop.vectors)
+    outputs = model(table, batch.windows).flatten(0, 1)[rows] * model.scale
     if len(table) <= plan.exact:
         logits = outputs @ table.T
-        normaliser = logits.logsumexp(-1)
-        own = logits[inverse, batch.items]
-        return (batch.weights * (normaliser[inverse] - own)).sum() / count
+        return logits[inverse, batch.items] - logits.logsumexp(-1)[inverse]
     positives = batch.items.unique()
     uniform = torch.randint(0, len(table), (plan.negatives,))
     candidates = torch.cat([positives, uniform]).unique()
@@ -145,7 +166,7 @@ def loss_of(model: SequenceModel, shop: Shop, batch: Batch, plan: Plan, frequenc
     # Each target competes with all other candidates, and its own logit needs no correction.
     total = corrected.logsumexp(-1)[inverse]
     rest = total + torch.log1p(-(corrected[inverse, place] - total).exp().clamp(max=1 - 1e-6))
-    return (batch.weights * (torch.logaddexp(rest, own) - own)).sum() / count
+    return own - torch.logaddexp(rest, own)
 
 
 Loss = Callable[[SequenceModel, Shop, Batch, Plan, torch.Tensor], torch.Tensor]
@@ -218,6 +239,8 @@ class Trainer:
         """Yield the batches of all shops in random order."""
         streams = [sampler.epoch(self._plan.batch, draw) for sampler in self._samplers]
         sizes = [sampler.batches(self._plan.batch) for sampler in self._samplers]
+        if self._plan.equal:
+            sizes = [min(sizes)] * len(sizes)
         self._all_steps = self._all_steps or sum(sizes) * self._plan.epochs
         # Each shop has its number of batches in the order, so a large shop does not end before or after the others.
         order = np.repeat(np.arange(len(sizes)), sizes)
