@@ -53,7 +53,7 @@ class TrainSequenceOptions:
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False),
               help="Folder of checkpoints.  [default: the output folder with .work]")  # fmt: skip
 @click.option("--content-only", is_flag=True,
-              help="Learn nothing of single items, to work in other shops. Always with several.")  # fmt: skip
+              help="Learn only how much newer items count, to work in other shops. Always with several.")  # fmt: skip
 @click.option("--width", type=click.Choice(["32", "64", "96", "128"]), default="64", show_default=True,
               help="Dimensions of the model; 128 with --content-only.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1, 200), default=30, show_default=True,
