@@ -1,4 +1,4 @@
-"""Compares blocks and losses of the sequence model on a shop's log: `python -m benchmarks.sequence.variants --help`.
+"""Compares blocks, losses and inputs of the sequence model: `python -m benchmarks.sequence.variants --help`.
 
 All variants have the same items, width, targets, dropout, rate, batches, early stopping and seeds. Each is trained on
 the events before the validation period. The epoch with the best MRR@20 there is tested on the period after it, without
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,21 +23,24 @@ import torch
 from torch import nn
 
 from benchmarks.sequence.blocks import GatedBlock, RecurrentBlock, add_offset, gbce
+from benchmarks.sequence.inputs import Inputs, InputsModel, ShopLog
 from inference.queries import RECENT
 from streams.factory import load_model
 from streams.settings import load_settings
 from training.bootstrap import Floats, interval, resampled_means
 from training.commands.train_sequence import read_shop
-from training.sequence.fit import ShopEvents
-from training.sequence.histories import targets
+from training.sequence.histories import WINDOW
 from training.sequence.measure import K, ranks
 from training.sequence.model import Block, SequenceModel, Shape
-from training.sequence.train import Loss, Plan, Shop, Trainer, loss_of
+from training.sequence.train import Loss, Plan, Sampler, Shop, Trainer, loss_of
 
 NEGATIVES = 256
 SHAPE = Shape(residual=True, forget=0.2, dropout=0.3)
 """As `train-sequence` has it for one shop."""
 SHIPPED = "softmax"
+SHIPPED_INPUTS = Inputs()
+LONG = 192
+"""Actions of a training sequence, among which most shoppers with 50 distinct items have 50."""
 ALL_ITEMS = 1_000_000
 """The loss is the softmax over all items up to this number of items."""
 
@@ -51,6 +55,7 @@ class Variant:
         blocks: number of blocks.
         loss: the loss.
         exact: number of items up to which the softmax is over all items, 0 for sampled softmax.
+        inputs: what it reads.
         products: multiplications of a list after the newest action, without the search for the nearest items.
     """
 
@@ -59,18 +64,24 @@ class Variant:
     blocks: int = 1
     loss: Loss = loss_of
     exact: int = ALL_ITEMS
+    inputs: Inputs = SHIPPED_INPUTS
     products: int
 
 
-def attention_products(earlier: int) -> int:
+def attention_products(earlier: int, newest: int = RECENT) -> int:
     """Return the multiplications of the shipped block for the newest action, after `earlier` blocks for all actions.
 
     The keys and values of the last block need no product for each action (`inference/kernels/sequence_network.py`).
     """
     width, hidden, heads = SHAPE.width, SHAPE.hidden, SHAPE.heads
-    last = 4 * width**2 + 3 * heads * RECENT * width + 2 * width * hidden
-    each = 4 * width**2 + 2 * width * hidden + RECENT * width
-    return RECENT * width**2 + width**2 + last + earlier * RECENT * each
+    last = 4 * width**2 + 3 * heads * newest * width + 2 * width * hidden
+    each = 4 * width**2 + 2 * width * hidden + newest * width
+    return newest * width**2 + width**2 + last + earlier * newest * each
+
+
+def reading(what: str, inputs: Inputs) -> Variant:
+    """Return the shipped block and loss with other inputs."""
+    return Variant(what=what, inputs=inputs, products=attention_products(0, inputs.newest))
 
 
 def gated_products(earlier: int) -> int:
@@ -107,6 +118,11 @@ VARIANTS = {
     "hstu-2": Variant(what="HSTU gating, 2 blocks", block=GatedBlock, blocks=2, products=gated_products(1)),
     "lru": Variant(what="LRURec, 1 block", block=RecurrentBlock, products=recurrent_products(1)),
     "lru-2": Variant(what="LRURec, 2 blocks", block=RecurrentBlock, blocks=2, products=recurrent_products(2)),
+    "long": reading(f"training sequences of {LONG} actions", Inputs(window=LONG)),
+    "newest-50": reading("50 newest distinct items", Inputs(newest=50, window=LONG)),
+    "repeats-50": reading("50 newest actions with repeats", Inputs(newest=50, repeats=True, window=LONG)),
+    "sessions": reading("borders of sessions", Inputs(sessions=True)),
+    "searches": reading("searches", Inputs(searches=True)),
 }  # fmt: skip
 
 
@@ -126,24 +142,33 @@ class Run:
     costs: np.ndarray
 
 
-def new_model(variant: Variant, shop: ShopEvents, seed: int) -> SequenceModel:
+def new_model(variant: Variant, log: ShopLog, seed: int) -> SequenceModel:
     """Return an untrained model."""
     torch.manual_seed(seed)
     shape = Shape(blocks=variant.blocks, residual=True, forget=SHAPE.forget, dropout=SHAPE.dropout)
-    model = SequenceModel(shape, shop.vectors.shape[1], shop.given.items)
+    dim, items = log.shop.vectors.shape[1], log.shop.given.items
+    others = variant.inputs != SHIPPED_INPUTS
+    model = InputsModel(shape, dim, items, variant.inputs, log.texts) if others else SequenceModel(shape, dim, items)
     model.blocks = nn.ModuleList(variant.block(shape) for _ in range(variant.blocks))
+    if isinstance(model, InputsModel):
+        model.widen()
     if variant.loss is not loss_of:
         add_offset(model, NEGATIVES)
     return model
 
 
-def train(variant: Variant, shop: ShopEvents, options: argparse.Namespace, seed: int) -> Run:
+def train(variant: Variant, shop: ShopLog, options: argparse.Namespace, seed: int) -> Run:
     """Train one variant, and test its best epoch."""
-    validated, tested = round(0.8 * shop.events), round(0.9 * shop.events)
-    given, known = shop.given.before(validated), shop.given.before(tested)
-    plan = Plan(epochs=options.epochs, rate=options.rate, negatives=NEGATIVES, exact=variant.exact, seed=seed)
+    events, inputs = shop.shop.events, variant.inputs
+    validated, tested = round(0.8 * events), round(0.9 * events)
+    learned = shop.part(inputs, validated, 2)
+    validation, test_part = shop.part(inputs, tested, 1), shop.part(inputs, events, 1)
+    plan = Plan(
+        epochs=options.epochs, rate=options.rate, negatives=NEGATIVES, exact=variant.exact, seed=seed,
+        batch=batch_size(learned),
+    )  # fmt: skip
     model = new_model(variant, shop, seed)
-    trainer = Trainer(model, [Shop(given, targets(given, 2), shop.vectors)], plan, loss=variant.loss)
+    trainer = Trainer(model, [learned], plan, loss=variant.loss)
     best, kept, valid, seconds = 0, {}, None, 0.0
     epochs = trainer.epochs()
     while trainer.done - best < options.patience:
@@ -151,15 +176,21 @@ def train(variant: Variant, shop: ShopEvents, options: argparse.Namespace, seed:
         if next(epochs, None) is None:
             break
         seconds += time.process_time() - started
-        found = ranks(model, shop.vectors, known, validated, options.lists)
+        found = ranks(model, validation, validated, options.lists)
         if valid is None or found.quality().mrr > valid.quality().mrr:
             best, kept, valid = trainer.done, copy.deepcopy(model.state_dict()), found
         log(f"  epoch {trainer.done}: MRR@{K} {found.quality().mrr:.4f}, {seconds:.0f} s")
     model.load_state_dict(kept)
-    test = ranks(model, shop.vectors, shop.given, tested, options.lists)
+    test = ranks(model, test_part, tested, options.lists)
     weights = sum(each.numel() for name, each in model.named_parameters() if not name.startswith("residual"))
     costs = np.array([seconds / max(trainer.done, 1), best, trainer.done, weights])
     return Run(np.empty(0) if valid is None else valid.rank, test.rank, test.shopper, costs)
+
+
+def batch_size(shop: Shop) -> int:
+    """Return the sequences of a batch with which an epoch has as many steps as with sequences of WINDOW actions."""
+    usual = Sampler(replace(shop, window=WINDOW)).batches(1)
+    return math.ceil(Plan().batch * Sampler(shop).batches(1) / max(usual, 1))
 
 
 def log(line: str) -> None:
@@ -243,8 +274,10 @@ def main() -> None:
     missing = [each for each in missing if not options.only_report and not each[2].exists()]
     if missing:
         settings = load_settings(env_file=None)
-        _, shop = read_shop(options.catalog, options.events, settings, load_model(settings))
-        log(f"{len(shop.given):,} actions, {shop.given.items:,} items")
+        bundle = load_model(settings)
+        shop = ShopLog.of(*read_shop(options.catalog, options.events, settings, bundle), bundle)
+        given = shop.shop.given
+        log(f"{len(given):,} actions, {len(shop.searched) - len(given):,} searches, {given.items:,} items")
         for name, seed, path in missing:
             log(f"{name}, seed {seed}")
             run = train(VARIANTS[name], shop, options, seed)

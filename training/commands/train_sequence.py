@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.bundle import Bundle
-    from inference.types import Item, Keys
+    from inference.types import Keys, Vector
+    from training.log import Log
     from training.sequence.fit import Fitted, ShopEvents
 
 
@@ -114,16 +115,18 @@ def _read(options: TrainSequenceOptions, settings: Settings, bundle: Bundle) -> 
     import numpy as np
 
     from inference.types import stable_key
+    from training.sequence.fit import ShopEvents
 
     shops = [
         read_shop(catalog, events, settings, bundle)
         for catalog, events in zip(options.catalogs, options.events, strict=True)
     ]
-    return [shop for _, shop in shops], np.array([stable_key(item.item_id) for item in shops[0][0]], dtype=np.uint64)
+    keys = np.array([stable_key(item_id) for item_id in shops[0][0].item_ids[: shops[0][0].catalogue]], dtype=np.uint64)
+    return [ShopEvents.of(log, vectors) for log, vectors in shops], keys
 
 
-def read_shop(catalog: Path, events: Path, settings: Settings, bundle: Bundle) -> tuple[list[Item], ShopEvents]:
-    """Return the items of a shop, and its actions with the items' vectors as a worker stores them."""
+def read_shop(catalog: Path, events: Path, settings: Settings, bundle: Bundle) -> tuple[Log, Vector]:
+    """Return the log of a shop, and the vectors of the catalogue's items as a worker stores them, (items, dim)."""
     import numpy as np
 
     from inference.retrieval.vectors import dequantise
@@ -133,7 +136,6 @@ def read_shop(catalog: Path, events: Path, settings: Settings, bundle: Bundle) -
     from streams.items.encoded import encode_catalogue
     from streams.items.live import int8
     from training.log import read_log
-    from training.sequence.fit import ShopEvents
 
     rules = profile_rules(settings)
     items = [line.message for line in read_items(catalog)]
@@ -141,7 +143,7 @@ def read_shop(catalog: Path, events: Path, settings: Settings, bundle: Bundle) -
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, progress=encoded)
     vectors: np.ndarray = np.stack([dequantise(int8(record.vector)) for record in records])
-    return items, ShopEvents.of(read_log(interactions, items, rules.session_gap_ms), vectors)
+    return read_log(interactions, items, rules.session_gap_ms), vectors
 
 
 def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:

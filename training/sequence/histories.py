@@ -46,7 +46,10 @@ class Histories:
 
     def before(self, end: int) -> Histories:
         """Return the actions before the interaction `end` of the log."""
-        kept = self.position < end
+        return self.where(self.position < end)
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Histories:
+        """Return some of the actions; `kept` says which, (n,)."""
         # `number[i]` counts the kept actions before i, so it maps the old starts to the new ones.
         number = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
         return Histories(

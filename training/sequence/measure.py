@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from training.sequence.histories import WINDOW, Histories, Integers, targets
+from training.sequence.histories import Histories, Integers, targets
 from training.sequence.model import SequenceModel, Windows, gap_buckets
+from training.sequence.train import Shop
 
 PART = 256
 """Lists that are computed together."""
@@ -38,17 +39,19 @@ class Ranks(NamedTuple):
 
 
 def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Quality:
-    """Return the quality of the lists that `ranks` ranks."""
-    return ranks(model, vectors, given, since, sample).quality()
+    """Return the quality of a sample of the lists from place `since` of the log on.
+
+    The next new item of the session, or the first items of the next session, are the targets.
+    """
+    return ranks(model, Shop(given, targets(given, 1), vectors), since, sample).quality()
 
 
-def ranks(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Ranks:
+def ranks(model: SequenceModel, shop: Shop, since: int, sample: int) -> Ranks:
     """Return the ranks of the targets after a sample of the actions from place `since` of the log on.
 
-    The next new item of the session, or the first items of the next session, are the targets. Items of the session are
-    no candidates.
+    Items of the session are no candidates.
     """
-    wanted = targets(given, 1)
+    given, wanted = shop.given, shop.targets
     late = np.flatnonzero(given.position[wanted.action] >= since)
     actions = np.unique(wanted.action[late])
     drawn = np.random.default_rng(0).permutation(len(actions))[:sample]
@@ -56,10 +59,10 @@ def ranks(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: 
     found: list[int] = []
     model.eval()
     with torch.no_grad():
-        table = model.items(vectors)
+        table = model.items(shop.vectors)
         for at in range(0, len(chosen), PART):
             part = chosen[at : at + PART]
-            outputs = after(model, table, given, part, wanted.pause_ms)
+            outputs = after(model, table, shop, part)
             scores = outputs @ table.T
             for row, action in enumerate(part.tolist()):
                 # Below every cosine. Items of the session are no targets; those of an earlier session may be.
@@ -72,14 +75,13 @@ def ranks(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: 
     return Ranks(np.array(found, dtype=np.int64), np.searchsorted(given.starts, chosen, side="right") - 1)
 
 
-def after(
-    model: SequenceModel, table: torch.Tensor, given: Histories, actions: Integers, pause_ms: Integers
-) -> torch.Tensor:
-    """Return the model's outputs after some actions, (n, width)."""
+def after(model: SequenceModel, table: torch.Tensor, shop: Shop, actions: Integers) -> torch.Tensor:
+    """Return the model's outputs after some actions, (n, width). `table` is that of `model.items`."""
+    given = shop.given
     # The window ends at the action, and does not reach into the history of the shopper before.
     shopper = np.searchsorted(given.starts, actions, side="right") - 1
-    starts = np.maximum(given.starts[shopper], actions - WINDOW + 1)
-    at = starts[:, None] + np.arange(WINDOW)
+    starts = np.maximum(given.starts[shopper], actions - shop.window + 1)
+    at = starts[:, None] + np.arange(shop.window)
     real = at <= actions[:, None]
     at = np.minimum(at, len(given) - 1)
     # The pauses of earlier actions have no effect on the output after the last one.
@@ -87,15 +89,16 @@ def after(
         torch.from_numpy(np.where(real, given.item[at], -1)),
         torch.from_numpy(given.action[at]),
         torch.from_numpy(given.at_ms[at]),
-        gap_buckets(torch.from_numpy(pause_ms[at])),
+        gap_buckets(torch.from_numpy(shop.targets.pause_ms[at])),
     )
     outputs = model(table, windows)
     return outputs[torch.arange(len(actions)), torch.from_numpy(actions - starts)]
 
 
 def _session(given: Histories, action: int) -> Integers:
-    """Return the items of the session up to an action."""
+    """Return the items of the session up to an action, without other things that a model reads."""
     start = action
     while start > 0 and given.session[start - 1] == given.session[action]:
         start -= 1
-    return np.unique(given.item[start : action + 1])
+    own = given.item[start : action + 1]
+    return np.unique(own[own < given.items])

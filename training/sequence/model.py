@@ -71,12 +71,12 @@ def gap_buckets(gap_ms: torch.Tensor) -> torch.Tensor:
     return torch.bucketize(gap_ms, starts, right=True)
 
 
-def visible(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
+def visible(items: torch.Tensor, newest: int = RECENT) -> tuple[torch.Tensor, torch.Tensor]:
     """Return whether each action sees each other one, bool (B, T, T), and the other's rank from the newest, (B, T, T).
 
-    Action t sees what a profile has after it: the newest action on each of the RECENT newest items.
+    Action t sees what a profile has after it: the newest action on each of the `newest` newest items. `items` (B, T)
+    are those of the actions, -1 for padding.
     """
-    items = windows.items
     size = items.shape[1]
     causal = torch.ones(size, size, dtype=torch.bool).tril()
     seen = causal & (items >= 0)[:, None, :]
@@ -86,7 +86,13 @@ def visible(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
     seen = seen & ~later
     # The number of visible actions after s: the sum from s to the end, without s itself.
     ranks = seen.flip(-1).cumsum(-1).flip(-1) - seen.long()
-    return seen & (ranks < RECENT), ranks.clamp(max=RECENT - 1)
+    return seen & (ranks < newest), ranks.clamp(max=newest - 1)
+
+
+def gaps_between(at_ms: torch.Tensor) -> torch.Tensor:
+    """Return the bucket of the time from each action to each other one, (B, T, T). `at_ms` (B, T) are their times."""
+    # Later actions are masked, and events of one time may be out of order by their clocks, so negative times become 0.
+    return gap_buckets((at_ms[:, :, None] - at_ms[:, None, :]).clamp(min=0))
 
 
 def _starts(heads: int) -> torch.Tensor:
@@ -201,12 +207,13 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
             projected = projected + kept * self.residual.weight
         return normalize(projected, dim=-1)
 
+    def relations(self, windows: Windows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return whether each action sees each other one, the other's rank, and the bucket of the gap, (B, T, T)."""
+        return *visible(windows.items), gaps_between(windows.at_ms)
+
     def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:
         """Return the output after each action, unit vectors (B, T, width). `table` is that of `items`."""
-        seen, ranks = visible(windows)
-        # Later actions are masked, and events of one time may be out of order by their clocks, so negative times become
-        # 0.
-        gaps = gap_buckets((windows.at_ms[:, :, None] - windows.at_ms[:, None, :]).clamp(min=0))
+        seen, ranks, gaps = self.relations(windows)
         x = self.enter(self.drop(table[windows.items.clamp(min=0)] * self.shape.width**0.5))
         x = x + self.actions(windows.actions)
         weights = torch.empty(0)

@@ -23,11 +23,19 @@ WARM_UP = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shop:
-    """The training data of one shop: the actions, their targets, and the items' vectors, float32 (n, dim)."""
+    """The training data of one shop.
+
+    Attributes:
+        given: the actions.
+        targets: their targets.
+        vectors: the items' vectors, float32 (n, dim).
+        window: actions of a training sequence.
+    """
 
     given: Histories
     targets: Targets
     vectors: torch.Tensor
+    window: int = WINDOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +67,7 @@ class Batch(NamedTuple):
 
 
 class Sampler:
-    """Cuts the histories of a shop into sequences of WINDOW actions, at other places in each epoch."""
+    """Cuts the histories of a shop into sequences of `shop.window` actions, at other places in each epoch."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
@@ -74,22 +82,23 @@ class Sampler:
         lengths = np.diff(self._shop.given.starts)
         lengths = lengths[lengths > 1]
         # A long history is first cut at a random place, which can make one piece more.
-        pieces = np.where(lengths > WINDOW, -(-lengths // WINDOW) + 1, 1).sum()
+        window = self._shop.window
+        pieces = np.where(lengths > window, -(-lengths // window) + 1, 1).sum()
         return int(-(-pieces // size))
 
     def epoch(self, size: int, draw: np.random.Generator) -> Iterator[Batch]:
         """Yield every action once, in batches of `size` sequences in random order."""
-        given = self._shop.given
+        given, window = self._shop.given, self._shop.window
         pieces = []
         for start, end in zip(given.starts[:-1].tolist(), given.starts[1:].tolist(), strict=True):
             if end - start < 2:
                 continue
             # The first piece of a long history has a random length, so that the borders are elsewhere in each epoch.
-            cut = start + int(draw.integers(1, WINDOW + 1)) if end - start > WINDOW else end
+            cut = start + int(draw.integers(1, window + 1)) if end - start > window else end
             at = start
             while at < end:
                 pieces.append((at, min(cut, end)))
-                at, cut = cut, cut + WINDOW
+                at, cut = cut, cut + window
         ends = np.array(pieces, dtype=np.int64)
         draw.shuffle(ends)
         for at in range(0, len(ends), size):

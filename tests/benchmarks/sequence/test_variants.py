@@ -15,11 +15,12 @@ pytest.importorskip("torch", reason="needs the extra `distill`")
 import torch
 
 from benchmarks.sequence.blocks import GatedBlock, add_offset, gbce, recurrence
+from benchmarks.sequence.inputs import Inputs, ShopLog
 from benchmarks.sequence.variants import SHIPPED, VARIANTS, Run, new_model, report, train
 from training.sequence.fit import ShopEvents
-from training.sequence.histories import Histories, targets
+from training.sequence.histories import Histories
 from training.sequence.model import Shape, Windows, gap_buckets
-from training.sequence.train import Plan, Sampler, Shop
+from training.sequence.train import Plan, Sampler
 
 ITEMS, SHOPPERS, LENGTH = 8, 200, 4
 
@@ -34,8 +35,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def shop() -> ShopEvents:
-    """Return a shop in which item n + 1 follows item n, with a shopper every hour."""
+def shop() -> ShopLog:
+    """Return a shop without searches in which item n + 1 follows item n, with a shopper every hour."""
     shopper, step = np.divmod(np.arange(SHOPPERS * LENGTH), LENGTH)
     given = Histories(
         item=(shopper + step) % ITEMS,
@@ -47,18 +48,18 @@ def shop() -> ShopEvents:
         items=ITEMS,
     )
     vectors = torch.nn.functional.normalize(torch.from_numpy(np.random.default_rng(0).normal(size=(ITEMS, 12))), dim=-1)
-    return ShopEvents(given, vectors.float(), len(given))
+    return ShopLog(ShopEvents(given, vectors.float(), len(given)), given, torch.zeros(0, 12))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_learns_the_next_item(name: str, shop: ShopEvents) -> None:
+def test_a_variant_learns_the_next_item(name: str, shop: ShopLog) -> None:
     run = train(VARIANTS[name], shop, Namespace(epochs=25, rate=1e-2, patience=25, lists=100), seed=0)
     assert (1 / run.test).mean() > 0.8
     assert run.shoppers.tolist() == np.repeat(np.arange(180, 200), 3).tolist(), "the last action has no target"
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_later_actions_do_not_change_an_output(name: str, shop: ShopEvents) -> None:
+def test_later_actions_do_not_change_an_output(name: str, shop: ShopLog) -> None:
     model = new_model(VARIANTS[name], shop, 0).eval()
     for each in model.parameters():
         torch.nn.init.normal_(each, std=0.3)
@@ -66,7 +67,7 @@ def test_later_actions_do_not_change_an_output(name: str, shop: ShopEvents) -> N
     for last in (3, 5):
         items, at_ms = torch.tensor([[0, 1, 2, last]]), torch.tensor([[0, 2_000, 70_000, 70_000 * last]])
         windows = Windows(items, torch.zeros_like(items), at_ms, gap_buckets(torch.zeros_like(items)))
-        outputs.append(model(model.items(shop.vectors), windows)[0])
+        outputs.append(model(model.items(shop.shop.vectors), windows)[0])
     torch.testing.assert_close(outputs[0][:3], outputs[1][:3])
     assert not torch.allclose(outputs[0][3], outputs[1][3], atol=1e-3)
 
@@ -103,9 +104,9 @@ def test_the_gated_block_is_that_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
-def test_the_loss_of_gsasrec(t: float, shop: ShopEvents) -> None:
+def test_the_loss_of_gsasrec(t: float, shop: ShopLog) -> None:
     plan = Plan(negatives=3)
-    part = Shop(shop.given, targets(shop.given, 2), shop.vectors)
+    part = shop.part(Inputs(), shop.shop.events, 2)
     batch = Sampler(part).batch(np.array([0, 4]), np.array([4, 8]))
     model = new_model(VARIANTS[SHIPPED], shop, 0).eval()
     add_offset(model, plan.negatives)
@@ -113,7 +114,7 @@ def test_the_loss_of_gsasrec(t: float, shop: ShopEvents) -> None:
     found = gbce(model, part, batch, plan, torch.empty(0), t)
     torch.manual_seed(5)
     drawn = torch.randint(0, ITEMS, (2, 3)).tolist()
-    table = model.items(shop.vectors)
+    table = model.items(part.vectors)
     outputs = model(table, batch.windows).flatten(0, 1)
     alpha = 3 / (ITEMS - 1)
     beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
