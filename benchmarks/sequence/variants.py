@@ -39,8 +39,8 @@ SHAPE = Shape(residual=True, forget=0.2, dropout=0.3)
 """As `train-sequence` has it for one shop."""
 SHIPPED = "softmax"
 SHIPPED_INPUTS = Inputs()
-LONG = 192
-"""Actions of a training sequence, among which most shoppers with 50 distinct items have 50."""
+LONG = 128
+"""Actions of a training sequence that has nearly 50 distinct items in most shops."""
 ALL_ITEMS = 1_000_000
 """The loss is the softmax over all items up to this number of items."""
 

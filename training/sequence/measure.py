@@ -11,8 +11,8 @@ from training.sequence.histories import Histories, Integers, targets
 from training.sequence.model import SequenceModel, Windows, gap_buckets
 from training.sequence.train import Shop
 
-PART = 256
-"""Lists that are computed together."""
+PART = 64
+"""Lists that are computed together. More are slower, because their arrays do not fit into the caches."""
 K = 20
 
 
