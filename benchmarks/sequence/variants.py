@@ -118,7 +118,6 @@ VARIANTS = {
     "hstu-2": Variant(what="HSTU gating, 2 blocks", block=GatedBlock, blocks=2, products=gated_products(1)),
     "lru": Variant(what="LRURec, 1 block", block=RecurrentBlock, products=recurrent_products(1)),
     "lru-2": Variant(what="LRURec, 2 blocks", block=RecurrentBlock, blocks=2, products=recurrent_products(2)),
-    "long": reading(f"training sequences of {LONG} actions", Inputs(window=LONG)),
     "newest-50": reading("50 newest distinct items", Inputs(newest=50, window=LONG)),
     "repeats-50": reading("50 newest actions with repeats", Inputs(newest=50, repeats=True, window=LONG)),
     "sessions": reading("borders of sessions", Inputs(sessions=True)),
