@@ -33,7 +33,7 @@ KINDS = SEARCHED + 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a model reads after an action.
+    """The actions that a model reads after an action.
 
     Attributes:
         newest: number of actions.

@@ -55,7 +55,7 @@ class Variant:
         blocks: number of blocks.
         loss: the loss.
         exact: number of items up to which the softmax is over all items, 0 for sampled softmax.
-        inputs: what it reads.
+        inputs: the actions that it reads.
         products: multiplications of a list after the newest action, without the search for the nearest items.
     """
 
