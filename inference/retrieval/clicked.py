@@ -20,8 +20,8 @@ similar searches keep beside n(q) actions after the search itself (shrinkage, as
 
 A similar search says nothing about the words that it lacks: what shoppers chose after "milk" is no answer to "oat milk"
 if the shop has oat milk. So if an item has all words of q, the items of similar searches count only if they have the
-words that the similar search lacks, at least half of them by weight, ln(items / items with the word). A word that no
-item has, such as a misspelled one, is ignored. A word that a fifth of the items has is not required.
+words that the similar search lacks, at least half of them by weight, ln(items / items with the word). Words that no
+item has, such as misspelled ones, and words that a fifth of the items has are ignored.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from inference.retrieval.search_records import SearchRecords
 from inference.retrieval.shortlists import Hits
 from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
 from inference.retrieval.tokens import Word, words
-from inference.retrieval.word_index import SparseIndex, document
+from inference.retrieval.word_index import Mask, SparseIndex, document
 from inference.types import ItemNeighbours
 
 WIDTH = 32
@@ -191,25 +191,24 @@ class Clicked:
 
     def _has_missing_words(
         self, text: str, searches: npt.NDArray[np.int32], found: ClickedItems, catalogue: Catalogue
-    ) -> npt.NDArray[np.bool_]:
+    ) -> Mask:
         """Return for each item found whether it has half of the words of a search that the similar one lacks, (n,)."""
         rows = catalogue.row_of[found.items]
         required, present = np.zeros((2, len(rows)))
-        has_all = np.ones(len(catalogue.columns.keys), dtype=np.bool_)
+        has_all = np.ones(1, dtype=np.bool_)
         for word in dict.fromkeys(words(text)):
-            having = catalogue.words.having(word)
-            if not len(having):
+            if len(catalogue.words) >= FEWEST_DOCUMENTS and catalogue.words.is_frequent(word, FREQUENT):
                 continue
-            has_word = np.zeros(len(has_all), dtype=np.bool_)
-            has_word[having] = True
-            has_all &= has_word
-            share = np.count_nonzero(has_word) / len(catalogue.words)
-            if share < FREQUENT or len(catalogue.words) < FEWEST_DOCUMENTS:
-                lacking = ~np.isin(searches, self._index.having(word))
-                weights = np.where(lacking[found.lists], -np.log(share), 0)
-                required += weights
-                # Row −1 stands for an item that the catalogue lacks, which is no hit whatever its score is.
-                present += np.where(has_word[rows], weights, 0)
+            has_word = catalogue.words.having(word)
+            number = np.count_nonzero(has_word)
+            if not number:
+                continue
+            has_all = has_all & has_word
+            lacking = ~self._index.having(word)[searches]
+            weights = np.where(lacking[found.lists], np.log(len(catalogue.words) / number), 0)
+            required += weights
+            # Row −1 stands for an item that the catalogue lacks, which is no hit whatever its score is.
+            present += np.where(has_word[rows], weights, 0)
         return 2 * present >= required if has_all.any() else np.ones(len(rows), dtype=np.bool_)
 
     def _items(self, searches: npt.NDArray[np.int32], similarities: npt.NDArray[np.float64]) -> ClickedItems:

@@ -11,7 +11,6 @@ of its fields: the simple BM25F of Robertson, Zaragoza & Taylor 2004, doi:10.114
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
 from math import log
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ MAX_CHARS = 2000
 """Characters of each field that are indexed: a description may be very long."""
 
 Values = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 NOTHING: Values = np.empty(0, dtype=np.int64)
 
 
@@ -143,11 +143,20 @@ class SparseIndex:
         found = score_documents(search, self._document_norms(), self._scratch, documents, shares)
         return Matches(documents[:found], shares[:found])
 
-    def having(self, word: Word) -> Numbers:
-        """Return the documents that have a word: all tokens of one of its readings. They may repeat."""
-        return np.concatenate(
-            [reduce(np.intersect1d, [self._postings_of(token) >> BITS for token in reading]) for reading in word]
-        )
+    def having(self, word: Word) -> Mask:
+        """Return whether each document has a word: all tokens of one of its readings, (capacity,)."""
+        found = np.zeros(len(self._lengths), dtype=np.bool_)
+        for reading in word:
+            # From the rarest token on, so that few documents are looked up among those of frequent ones.
+            rarest, *others = sorted(reading, key=self.documents_with)
+            documents = self._postings_of(rarest) >> BITS
+            for token in others:
+                if len(documents):
+                    has_token = np.zeros(len(found), dtype=np.bool_)
+                    has_token[self._postings_of(token) >> BITS] = True
+                    documents = documents[has_token[documents]]
+            found[documents] = True
+        return found
 
     def idf(self, token: str) -> float:
         """Return the inverse document frequency of a token."""
@@ -245,9 +254,13 @@ class WordIndex:
         """Return the rows with any of the query's words, and BM25 as a share of the greatest possible score."""
         return self._index.search(words(text))
 
-    def having(self, word: Word) -> Numbers:
-        """Return the rows of the items that have a word. They may repeat."""
+    def having(self, word: Word) -> Mask:
+        """Return whether the item of each row has a word, (capacity,)."""
         return self._index.having(word)
+
+    def is_frequent(self, word: Word, share: float) -> bool:
+        """Return whether at least a share of the items has a word as it is."""
+        return self._index.documents_with(word[0][0]) >= share * len(self)
 
 
 def _texts(item: Item) -> dict[str, str]:

@@ -107,6 +107,12 @@ def test_items_after_a_similar_search_must_have_the_words_that_it_lacks(known: s
     assert "".join(sorted(proposed(near, Query(text=typed), catalogue=shop(*GROCERIES)))) == found
 
 
+def test_a_catalogue_without_items_has_no_hits() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 99.0, queries={"milk": 90.0}), item(2, 99.0, queries={"chair": 90.0})])
+    assert proposed(near, Query(text="oat milk"), catalogue=shop()) == {}
+
+
 def test_a_word_that_a_fifth_of_the_items_has_is_not_required() -> None:
     clicked, near = sources()
     clicked.learn([item(1, 99.0, queries={"milk": 90.0}), item(2, 99.0, queries={"chair": 90.0})])
