@@ -22,7 +22,7 @@ from inference.types import Vector
 from training.log import Log
 from training.sequence.fit import ShopEvents
 from training.sequence.histories import WINDOW, Histories, Targets, targets
-from training.sequence.model import SequenceModel, Shape, Windows, gaps_between, visible
+from training.sequence.model import SequenceModel, Shape, Windows, gaps_between, rank_biases, visible
 from training.sequence.train import Shop
 
 SEARCHED = len(ACTIONS)
@@ -123,7 +123,7 @@ class InputsModel(SequenceModel):
     def widen(self) -> None:
         """Give each block biases for all ranks, and others for gaps to an action of an earlier session."""
         for block in self.blocks:
-            block.ranks = nn.Parameter(torch.zeros(self.shape.heads, self.inputs.newest))
+            block.ranks = nn.Parameter(rank_biases(self.shape.heads, self.inputs.newest))
             block.gaps = nn.Parameter(torch.zeros(self.shape.heads, 2 * GAPS))
 
     def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:

@@ -100,6 +100,14 @@ def _starts(heads: int) -> torch.Tensor:
     return torch.arange(heads).clamp(max=1)
 
 
+def rank_biases(heads: int, number: int = RECENT) -> torch.Tensor:
+    """Return the biases of `number` ranks at the start, (heads, number): newer actions count more.
+
+    With equal weights of all ranks, the first epochs would learn no more than that.
+    """
+    return torch.tensor(RATIOS)[_starts(heads), None].log() * torch.arange(number)
+
+
 class Block(nn.Module):  # type: ignore[misc]
     """One block: each action attends to the visible ones, then a feed-forward layer."""
 
@@ -110,8 +118,7 @@ class Block(nn.Module):  # type: ignore[misc]
         self.norm = nn.LayerNorm(width)
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        # With equal weights of all ranks, the first epochs would learn no more than that newer actions count more.
-        self.ranks = nn.Parameter(torch.tensor(RATIOS)[_starts(shape.heads), None].log() * torch.arange(RECENT))
+        self.ranks = nn.Parameter(rank_biases(shape.heads))
         self.gaps = nn.Parameter(torch.zeros(shape.heads, GAPS))
         self.norm_too = nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
