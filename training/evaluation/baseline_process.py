@@ -63,7 +63,8 @@ def beside(work: BaselinePass) -> Iterator[Callable[[StartPhase], list[Ranking]]
     theirs.close()
     # The process takes a second to start, and a pipe holds 64 KB. As arguments of the process, the log would wait for
     # ever if the process died before it read them.
-    Thread(target=_send, args=(ours, work._replace(log=work.log.without_messages())), daemon=True).start()
+    sender = Thread(target=_send, args=(ours, work._replace(log=work.log.without_messages())), daemon=True)
+    sender.start()
 
     def lists(start_phase: StartPhase) -> list[Ranking]:
         advance, before = start_phase("Baselines", int(work.cases.at[-1]) + 1), 0
@@ -87,6 +88,8 @@ def beside(work: BaselinePass) -> Iterator[Callable[[StartPhase], list[Ranking]]
     finally:
         process.terminate()
         process.join()
+        # The process has closed its end, so the sender ends as well. A pipe that is closed below it would be an error.
+        sender.join()
         ours.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -70,6 +72,27 @@ def test_the_process_ends_with_an_error_of_the_system(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="broken"), beside(work(bundle, "search")):
         raise ValueError("broken")
     assert multiprocessing.active_children() == []
+
+
+class Slow(dict[str, Any]):
+    """Is still being written for the second process when this has ended."""
+
+    is_read = threading.Event()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.is_read.set()
+        for process in multiprocessing.active_children():
+            process.join()
+        time.sleep(0.3)  # the slowness itself: nothing is awaited
+        return dict, ()
+
+
+def test_the_log_is_sent_to_its_end_before_the_pipe_is_closed(bundle: Bundle) -> None:
+    threads = threading.enumerate()
+    own = work(bundle, "search")
+    with beside(own._replace(inputs=replace(own.inputs, query_vectors=Slow()))):
+        assert Slow.is_read.wait(10)
+    assert threading.enumerate() == threads
 
 
 def test_two_processes_evaluate_alike(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
