@@ -8,7 +8,7 @@ from inference.pipeline import Observer, Recommender, unobserved
 from inference.placements import RankingOptions
 from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import WORDS
+from inference.retrieval.sources import CLICKED_NEAR, WORDS
 from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine, EngineOptions
@@ -25,6 +25,9 @@ from streams.settings_values import secret_bytes
 WEIGHT_EACH = 0.5
 """Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. A smaller
 share protects better against many acts of few shoppers, and finds less (docs/quality.md)."""
+
+READ_WORDS = frozenset({WORDS, CLICKED_NEAR})
+"""Sources that read the words of the items."""
 
 
 def load_model(settings: Settings) -> Bundle:
@@ -48,7 +51,7 @@ def recommender(
         catalogue = Catalogue(
             bundle.dim,
             exact_limit=settings.retrieval.exact_search_limit,
-            index_words=WORDS in settings.retrieval.sources,
+            index_words=not READ_WORDS.isdisjoint(settings.retrieval.sources),
             numbers=behaviour.numbers,
             derived=settings.retrieval.derive_attributes,
         )

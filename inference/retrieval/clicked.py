@@ -18,10 +18,10 @@ That is an item's share of the actions, times the similarity of their searches. 
 similar searches keep beside n(q) actions after the search itself (shrinkage, as in the smoothing of Zhai & Lafferty
 2004, doi:10.1145/984321.984322). Clicks of similar queries: Craswell & Szummer 2007, doi:10.1145/1277741.1277784.
 
-A similar search says nothing about the words that it lacks: what shoppers chose after "milk" is no answer to "oat milk"
-if the shop has oat milk. So if an item has all words of q, the items of similar searches count only if they have the
-words that the similar search lacks, at least half of them by weight, ln(items / items with the word). Words that no
-item has, such as misspelled ones, and words that a fifth of the items has are ignored.
+Clicks after "milk" are no evidence for the word "oat". So if an available item has all words of q, an item of a similar
+search counts only if it has words that the similar search lacks: at least half of them, weighted by ln(items / items
+with the word). Words that no item has, such as misspelled ones, are ignored, and in a catalogue of FEWEST_DOCUMENTS
+items or more those that a fifth of the items has.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Clicked:
         return self._items(same, np.ones(1)) if same[0] >= 0 else NONE_CLICKED
 
     def items_near(self, text: str, catalogue: Catalogue) -> ClickedItems:
-        """Return the items that shoppers acted on after searches similar to a remembered one."""
+        """Return the items that shoppers acted on after remembered searches similar to the given one."""
         searches, similarities = self.similar_searches(text)
         found = self._items(searches, similarities)
         if not len(found.items):
@@ -197,19 +197,19 @@ class Clicked:
         required, present = np.zeros((2, len(rows)))
         has_all = np.ones(1, dtype=np.bool_)
         for word in dict.fromkeys(words(text)):
-            if len(catalogue.words) >= FEWEST_DOCUMENTS and catalogue.words.is_frequent(word, FREQUENT):
-                continue
             has_word = catalogue.words.having(word)
-            number = np.count_nonzero(has_word)
-            if not number:
+            number, items = np.count_nonzero(has_word), len(catalogue.words)
+            if not number or (items >= FEWEST_DOCUMENTS and number >= FREQUENT * items):
                 continue
             has_all = has_all & has_word
             lacking = ~self._index.having(word)[searches]
-            weights = np.where(lacking[found.lists], np.log(len(catalogue.words) / number), 0)
+            weights = np.where(lacking[found.lists], np.log(items / number), 0)
             required += weights
             # Row −1 stands for an item that the catalogue lacks, which is no hit whatever its score is.
             present += np.where(has_word[rows], weights, 0)
-        return 2 * present >= required if has_all.any() else np.ones(len(rows), dtype=np.bool_)
+        if not catalogue.columns.available[np.flatnonzero(has_all)].any():
+            return np.ones(len(rows), dtype=np.bool_)
+        return 2 * present >= required
 
     def _items(self, searches: npt.NDArray[np.int32], similarities: npt.NDArray[np.float64]) -> ClickedItems:
         """Return the items of some searches, given their numbers and similarities, (n,) each."""

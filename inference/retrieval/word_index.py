@@ -258,10 +258,6 @@ class WordIndex:
         """Return whether the item of each row has a word, (capacity,)."""
         return self._index.having(word)
 
-    def is_frequent(self, word: Word, share: float) -> bool:
-        """Return whether at least a share of the items has a word as it is."""
-        return self._index.documents_with(word[0][0]) >= share * len(self)
-
 
 def _texts(item: Item) -> dict[str, str]:
     return {

@@ -10,10 +10,12 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.queries import LONG_TERM, SEARCH
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.vectors import quantise
 from inference.types import Item, ItemNeighbours, SessionItems, Vector, stable_key
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
+from streams.factory import recommender
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import Settings, load_settings
@@ -174,3 +176,12 @@ def test_a_search_for_oat_milk_lists_oat_milk_before_the_milk_that_others_chose(
     *_, after_milk, after_oat_milk = replay.recommend(log)
     assert after_milk.items[0].item_id == "g0"
     assert after_oat_milk.items[0].item_id == "g1"
+
+
+@pytest.mark.parametrize(("sources", "has_words"), [(("words",), True), (("clicked_near",), True), (("query",), False)])
+def test_words_of_items_are_indexed_if_a_source_reads_them(
+    bundle: Bundle, sources: tuple[str, ...], has_words: bool
+) -> None:
+    catalogue = recommender(load_settings({"sources": sources}, env_file=None), bundle, Behaviour()).catalogue
+    catalogue.upsert(Item(item_id="1", title="Oat milk"), quantise(np.ones((1, bundle.dim), dtype=np.float32))[0])
+    assert len(catalogue.words) == has_words

@@ -39,9 +39,9 @@ class Shape:
         residual: whether each item of the shop has a residual.
         dropout: dropout rate.
         forget: share of the items whose residual is left out of a batch, so that content is learned as well.
-        transferable: whether the model is for other shops: only the biases of the attention and the weights of its
-            heads are trained. An output is a weighted mean of the newest items. The projection is given, see
-            `principal_axes`.
+        transferable: whether the model is for other shops: only the biases of the attention, the weights of its heads,
+            the scale and the share of popular targets are trained. An output is a weighted mean of the newest items.
+            The projection is given, see `principal_axes`.
     """
 
     width: int = 64

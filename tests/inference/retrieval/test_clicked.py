@@ -107,6 +107,15 @@ def test_items_after_a_similar_search_must_have_the_words_that_it_lacks(known: s
     assert "".join(sorted(proposed(near, Query(text=typed), catalogue=shop(*GROCERIES)))) == found
 
 
+def test_an_item_with_all_words_that_is_out_of_stock_does_not_count() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 99.0, queries={"milk": 90.0}), item(2, 99.0, queries={"chair": 90.0})])
+    catalogue = shop("Whole milk", "Oat milk")
+    assert proposed(near, Query(text="oat milk"), catalogue=catalogue) == {}
+    catalogue.upsert(Item(item_id="2", title="Oat milk", in_stock=False), quantise(unit_vectors(1))[0])
+    assert list(proposed(near, Query(text="oat milk"), catalogue=catalogue)) == ["1"]
+
+
 def test_a_catalogue_without_items_has_no_hits() -> None:
     clicked, near = sources()
     clicked.learn([item(1, 99.0, queries={"milk": 90.0}), item(2, 99.0, queries={"chair": 90.0})])
