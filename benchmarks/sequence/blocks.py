@@ -15,8 +15,9 @@ from torch.nn.functional import pad, silu, softplus
 
 from inference.kernels.gaps import GAPS
 from inference.queries import RECENT
+from training.sequence.batches import Batch, Shop
 from training.sequence.model import SequenceModel, Shape
-from training.sequence.train import Batch, Plan, Shop
+from training.sequence.train import Plan
 
 SLOWEST, FASTEST = 0.99, 0.8
 """Greatest and least modulus of a state's factor at the start, as in LRURec."""

@@ -20,10 +20,10 @@ from inference.kernels.gaps import GAPS
 from inference.queries import ACTIONS, RECENT
 from inference.types import Vector
 from training.log import Log
+from training.sequence.batches import Shop
 from training.sequence.fit import ShopEvents
 from training.sequence.histories import WINDOW, Histories, Targets, targets
 from training.sequence.model import SequenceModel, Shape, Windows, gaps_between, rank_biases, visible
-from training.sequence.train import Shop
 
 SEARCHED = len(ACTIONS)
 """The action of a search."""

@@ -29,10 +29,11 @@ from streams.factory import load_model
 from streams.settings import load_settings
 from training.bootstrap import Floats, interval, resampled_means
 from training.commands.train_sequence import read_shop
+from training.sequence.batches import Sampler, Shop
 from training.sequence.histories import WINDOW
 from training.sequence.measure import K, ranks
 from training.sequence.model import Block, SequenceModel, Shape
-from training.sequence.train import Loss, Plan, Sampler, Shop, Trainer, loss_of
+from training.sequence.train import Loss, Plan, Trainer, loss_of
 
 NEGATIVES = 256
 SHAPE = Shape(residual=True, forget=0.2, dropout=0.3)

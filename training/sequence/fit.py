@@ -18,10 +18,11 @@ from inference.errors import DataError
 from inference.types import Vector
 from training.log import Log
 from training.phases import StartPhase
+from training.sequence.batches import Shop
 from training.sequence.histories import Histories, histories, targets
 from training.sequence.measure import Quality, quality
 from training.sequence.model import SequenceModel, Shape, principal_axes
-from training.sequence.train import Plan, Shop, Trainer
+from training.sequence.train import Plan, Trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from training.sequence.batches import Shop
 from training.sequence.histories import Histories, Integers, targets
 from training.sequence.model import SequenceModel, Windows, gap_buckets
-from training.sequence.train import Shop
 
 PART = 64
 """Lists that are computed together. More are slower, because their arrays do not fit into the caches."""

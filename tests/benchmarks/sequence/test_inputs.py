@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -19,24 +18,15 @@ from inference.kernels.gaps import GAPS
 from inference.types import Item
 from streams.contracts.messages import Interaction, Search, View
 from training.log import read_log
+from training.sequence.batches import Sampler
 from training.sequence.fit import ShopEvents
 from training.sequence.histories import WINDOW, Histories, histories
 from training.sequence.measure import ranks
 from training.sequence.model import SequenceModel, Shape, Windows, gap_buckets
-from training.sequence.train import Sampler
 
 START = datetime(2026, 11, 30, tzinfo=UTC)
 GAP_MS = 1_800_000
 ITEMS = [Item(item_id=name, title=name.upper()) for name in "abc"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Several threads of torch take longer than one for such small tensors."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def shop_log(rows: list[tuple[str, int, str]]) -> ShopLog:

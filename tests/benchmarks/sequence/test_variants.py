@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -17,21 +16,13 @@ import torch
 from benchmarks.sequence.blocks import GatedBlock, add_offset, gbce, recurrence
 from benchmarks.sequence.inputs import Inputs, ShopLog
 from benchmarks.sequence.variants import SHIPPED, VARIANTS, Run, new_model, report, train
+from training.sequence.batches import Sampler
 from training.sequence.fit import ShopEvents
 from training.sequence.histories import Histories
 from training.sequence.model import Shape, Windows, gap_buckets
-from training.sequence.train import Plan, Sampler
+from training.sequence.train import Plan
 
 ITEMS, SHOPPERS, LENGTH = 8, 200, 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Several threads of torch take longer than one for such small tensors."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,24 +73,33 @@ def test_the_process_ends_with_an_error_of_the_system(bundle: Bundle) -> None:
     assert multiprocessing.active_children() == []
 
 
+class Awaited(threading.Thread):
+    """A thread that says when it is awaited."""
+
+    is_awaited = threading.Event()
+
+    def join(self, timeout: float | None = None) -> None:
+        self.is_awaited.set()
+        super().join(timeout)
+
+
 class Slow(dict[str, Any]):
-    """Is still being written for the second process when this has ended."""
+    """Is written for the second process only when the thread that writes it is awaited."""
 
     is_read = threading.Event()
 
     def __reduce__(self) -> tuple[Any, ...]:
         self.is_read.set()
-        for process in multiprocessing.active_children():
-            process.join()
-        time.sleep(0.3)  # the slowness itself: nothing is awaited
+        Awaited.is_awaited.wait(30)
         return dict, ()
 
 
-def test_the_log_is_sent_to_its_end_before_the_pipe_is_closed(bundle: Bundle) -> None:
+def test_the_log_is_sent_to_its_end_before_the_pipe_is_closed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluation.baseline_process.Thread", Awaited)
     threads = threading.enumerate()
     own = work(bundle, "search")
     with beside(own._replace(inputs=replace(own.inputs, query_vectors=Slow()))):
-        assert Slow.is_read.wait(10)
+        assert Slow.is_read.wait(30)
     assert threading.enumerate() == threads
 
 

@@ -11,9 +11,10 @@ pytest.importorskip("torch", reason="needs the extra `distill`")
 
 import torch
 
+from training.sequence.batches import Batch, Shop
 from training.sequence.histories import Histories, targets
 from training.sequence.model import SequenceModel, Shape, Windows, principal_axes
-from training.sequence.train import Batch, Plan, Shop, Trainer, loss_of
+from training.sequence.train import Plan, Trainer, loss_of
 
 GROUPS, OF_A_GROUP, DIM = 12, 5, 24
 ITEMS = GROUPS * OF_A_GROUP + 1

@@ -17,9 +17,10 @@ import torch
 from inference.queries import BOUGHT
 from training.evaluation.baselines.base import Moment, Ranked, best
 from training.log import Act
+from training.sequence.batches import Shop
 from training.sequence.histories import WINDOW, Histories, targets
 from training.sequence.model import SequenceModel, Shape, Windows, gap_buckets
-from training.sequence.train import Plan, Shop, Trainer
+from training.sequence.train import Plan, Trainer
 
 SHAPE = Shape(blocks=2, residual=True)
 
