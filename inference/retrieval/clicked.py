@@ -195,6 +195,7 @@ class Clicked:
         """Return for each item found whether it has half of the words of a search that the similar one lacks, (n,)."""
         rows = catalogue.row_of[found.items]
         required, present = np.zeros((2, len(rows)))
+        # One element, which takes the size of the first word's mask. Without a known word nothing is required.
         has_all = np.ones(1, dtype=np.bool_)
         for word in dict.fromkeys(words(text)):
             has_word = catalogue.words.having(word)
