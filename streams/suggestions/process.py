@@ -101,7 +101,7 @@ def main() -> None:
     while True:
         try:
             received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the input ends between two messages, or in one
             sys.exit("the worker has ended")
         # Parts have three members. The pair of searches and blocked words comes last and ends the input.
         if len(received) == 2:

@@ -10,6 +10,8 @@ consumer.py
     A partition without a committed offset is sought to its beginning; Faust does not seek it. So is one of a recreated
     topic, whose committed offset is that of the former topic.
     Private: `_read_offset`, `_committed_offset`. Test: `integration/test_recovery.py`, `integration/test_readiness.py`.
+    A seek waits for the fetch in progress. A fetch from before a rebalance otherwise takes the changelog records of the
+    recovery, which then waits for ever. Private: `_wait_next_records`. Test: `faust/test_consumer.py`.
     A message is handed to its agent without four tasks (robinhood/faust#563). Test: `faust/test_consumer.py`.
     A fetch lasts 200 ms at most, not 1.5 s. Private: aiokafka's `_fetch_max_wait_ms`. Test: `faust/test_monitor.py`.
     The client pauses before it repeats an empty fetch; see `streams/kafka/clients.py`. Private: aiokafka's

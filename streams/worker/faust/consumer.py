@@ -2,7 +2,8 @@
 
 Faust lets messages flow while it still seeks to the committed offsets. Messages that arrive in between are taken out of
 the agents' queues again, but Faust counts them as read, so they are never processed. Here messages flow only after the
-seek, and partitions without a committed offset are sought as well.
+seek, and partitions without a committed offset are sought as well. Each seek waits for the fetch in progress: this
+fetch may have begun before a rebalance, and Faust drops what it returns while the flow is stopped.
 
 aiokafka has one fetch in progress for each broker, and leaves out partitions whose messages it holds but Faust has not
 taken. If a fetch leaves out all partitions with traffic, the broker keeps it for `fetch_max_wait_ms`, and new messages
@@ -146,10 +147,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         log.info("stopped: offsets committed")
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets, and to the beginning of partitions without one.
+        """Seek to the committed offsets, and to the beginning of partitions without one, after the fetch in progress.
 
-        The lock excludes a fetch in progress. Messages that were fetched before the seek would be handed on as if they
-        followed the committed offsets. Faust would then count the messages in between as read, and drop them later.
+        Messages that were fetched before the seek would be handed on as if they followed the committed offsets. Faust
+        would then count the messages in between as read, and drop them later.
         """
         async with self._fetching:
             await super().perform_seek()
@@ -160,7 +161,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
             self._begins = await self.earliest_offsets(*unread) if unread else {}
             if unread:
-                await self.seek_wait(self._begins)
+                await super().seek_wait(self._begins)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek to given offsets, after the fetch in progress. The recovery seeks changelogs with this.
+
+        Faust passes a fetch its set of active partitions and changes this set later. In a rebalance all partitions are
+        paused, the set is empty, and aiokafka takes this to mean all partitions. The fetch would take the changelog
+        records behind the new offsets and drop them. The recovery would then wait for ever for records that aiokafka
+        counts as read.
+        """
+        async with self._fetching:
+            await super().seek_wait(partitions)
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - signature of Faust
         if not self.flow_active:

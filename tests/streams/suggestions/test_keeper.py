@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +137,13 @@ async def test_a_process_that_ends_early_is_an_error(harness: HttpHarness, monke
     monkeypatch.setattr("streams.suggestions.process.sys.executable", "true")
     with pytest.raises(BuildError):
         await build(parts_of(harness.maker.slots.current), harness.behaviour.clicked.copy_records(), [])
+
+
+@pytest.mark.parametrize("sent", [b"", pickle.dumps(([], [], b"vectors"))[:-4]], ids=["nothing", "part of a message"])
+def test_a_process_whose_worker_has_ended_says_so_in_one_line(sent: bytes) -> None:
+    command = [sys.executable, "-m", "streams.suggestions.process"]
+    ended = subprocess.run(command, input=sent, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, b"the worker has ended\n")
 
 
 def test_a_grown_catalogue_and_a_new_vector_space_do_not_wait_for_the_interval(harness: HttpHarness) -> None:

@@ -185,8 +185,13 @@ async def test_a_delivery_error_is_raised(at_once: bool) -> None:
         await harness.consumer.wait_first(fails(), harness.consumer.suspend_flow.wait())
 
 
-async def test_a_seek_waits_for_a_running_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise messages fetched before the seek would be processed after it, and move the position back."""
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("perform_seek", ()), ("seek_wait", ({},))], ids=["committed offsets", "changelogs"]
+)
+async def test_a_seek_waits_for_a_running_fetch(
+    method: str, arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the fetch would move the position after the seek, and its messages would be dropped or come twice."""
     calls: list[str] = []
     answered = asyncio.Event()
 
@@ -195,17 +200,17 @@ async def test_a_seek_waits_for_a_running_fetch(monkeypatch: pytest.MonkeyPatch)
         calls.append("fetched")
         return {}, set()
 
-    async def seek(_self: Any) -> None:
+    async def seek(_self: Any, *_: object) -> None:
         calls.append("sought")
 
     monkeypatch.setattr(driver.Consumer, "_wait_next_records", fetch)
-    monkeypatch.setattr(driver.Consumer, "perform_seek", seek)
+    monkeypatch.setattr(driver.Consumer, method, seek)
     consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
     consumer._fetching, consumer.flow_active = asyncio.Lock(), True
     consumer._thread = MagicMock(assignment=set)
     fetching = asyncio.create_task(consumer._wait_next_records(1.0))
     await asyncio.sleep(0)
-    seeking = asyncio.create_task(consumer.perform_seek())
+    seeking = asyncio.create_task(getattr(consumer, method)(*arguments))
     await asyncio.sleep(0.01)
     assert calls == []
     answered.set()
