@@ -7,13 +7,14 @@ partitions again, and later members wait for ever. For anything else use Kafka.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import struct
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,9 @@ from typing import Self
 from streams.errors import ConfigurationError, StreamsError
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_000)
+"""Below the ports of outgoing connections (Linux: from 32,768 on). One of those may be taken before a server has it."""
+TRIES = 100
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
 
 
@@ -119,11 +123,15 @@ def temporary_home() -> tempfile.TemporaryDirectory[str]:
 
 
 def free_port() -> int:
-    """Return a free loopback port."""
-    with socket.socket() as probe:
-        # Port 0 lets the system choose one. Another process could take it before the broker does; the start then fails.
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a free loopback port. It is random, so that programs that start at the same time get different ones.
+
+    Raises StreamsError if all ports that were tried are in use.
+    """
+    for port in random.SystemRandom().sample(PORTS, min(TRIES, len(PORTS))):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise StreamsError(f"no free port among {TRIES} from {PORTS[0]} to {PORTS[-1]}: stop the programs that use them")
 
 
 def answers(port: int) -> bool:
