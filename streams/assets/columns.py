@@ -111,9 +111,12 @@ class Column:
     def merge(self, other: Column) -> None:
         """Add everything that another column counted."""
         self.present += other.present
-        self.types += other.types
         self.examined += other.examined
-        self.personal += other.personal
+        # Most columns have neither, and to merge columns is most of what an evaluation costs.
+        if other.types:
+            self.types.update(other.types)
+        if other.personal:
+            self.personal.update(other.personal)
         if other._distinct is not None:
             # DataSketches merges HyperLogLog by an object of its own. The other sketches take another one in.
             union = hll_union(DISTINCT_LG)
