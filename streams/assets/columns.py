@@ -112,7 +112,7 @@ class Column:
         """Add everything that another column counted."""
         self.present += other.present
         self.examined += other.examined
-        # Most columns have neither, and to merge columns is most of what an evaluation costs.
+        # Most columns have neither of these counts. To merge columns is most of the work of an evaluation.
         if other.types:
             self.types.update(other.types)
         if other.personal:

@@ -127,7 +127,7 @@ def free_port() -> int:
 
     Raises StreamsError if all ports that were tried are in use.
     """
-    for port in random.SystemRandom().sample(PORTS, min(TRIES, len(PORTS))):
+    for port in random.SystemRandom().sample(PORTS, TRIES):
         with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port

@@ -117,13 +117,17 @@ def test_items_are_profiled_with_their_attributes() -> None:
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 def test_parts_of_a_stream_merge_to_the_whole_also_as_bytes(at_once: int) -> None:
     every = clicks(300, device="phone") + [observed(search(f"q{n}"), vector=unit_vector(f"q{n}")) for n in range(20)]
-    whole, merged = profiles(every), Profiles()
+    whole, merged, examined = profiles(every), Profiles(), 0
     for start in range(0, len(every), at_once):
         part = profiles(every[start : start + at_once])
+        examined += part[CLICKS].columns["context.device"].examined if CLICKS in part else 0
         records = {stream: msgspec.msgpack.encode(profile.record()) for stream, profile in part.items()}
         decoded = {stream: msgspec.msgpack.decode(data, type=StreamRecord) for stream, data in records.items()}
         merged.merge({stream: StreamProfile.of(record) for stream, record in decoded.items()})
     assert merged.keys() == whole.keys()
+    assert whole[CLICKS].columns["context.device"].types == {"text": 300}
+    # A text that repeats in a part is examined once there.
+    assert merged[CLICKS].columns["context.device"].examined == examined > 0
     for stream, profile in whole.items():
         other = merged[stream]
         assert (other.messages, other.readable, other.outcomes) == (
@@ -137,6 +141,7 @@ def test_parts_of_a_stream_merge_to_the_whole_also_as_bytes(at_once: int) -> Non
         assert other.columns.keys() == profile.columns.keys()
         for name, column in profile.columns.items():
             assert other.columns[name].present == column.present
+            assert other.columns[name].types == column.types
             assert other.columns[name].distinct == (
                 None if column.distinct is None else pytest.approx(column.distinct, rel=0.02)
             )
